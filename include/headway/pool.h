@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The thread pool and the parallel loop that maps run on.
+ *
+ *     static void square(void *ctx, size_t begin, size_t end, unsigned worker);
+ *
+ *     hw_loop loop = {.length = n, .chunk = 8192, .body = square, .context = data};
+ *     hw_status s = hw_pool_parallel_for(hw_pool_shared(), &loop, 0);
+ *
+ * One process-wide pool is made on first use. Its size is HEADWAY_NUM_THREADS where that is set,
+ * else the CPUs in the affinity mask, bounded by the cgroup's quota. After fork() the child's first
+ * use makes a new one. A parallel loop started inside a worker of the pool runs inline.
+ *
+ * Chunks are a function of `length` and `chunk` alone and are taken dynamically. The calling thread
+ * is worker 0 and starts at once, alone; the others are woken only when what is left, extrapolated
+ * from what is done, is worth the 30 to 50 us that waking a core costs.
+ */
+#ifndef HEADWAY_POOL_H
+#define HEADWAY_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "headway/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct hw_pool hw_pool;
+
+/*
+ * Handles elements [begin, end), a part of one chunk. `worker` is in [0, threads) and no two calls
+ * of one loop run at the same time with the same number: use it to index scratch space. A chunk
+ * reaches body in one or more pieces, in order, all from one worker: elements must not depend on
+ * where the pieces are cut.
+ */
+typedef void (*hw_loop_body)(void *context, size_t begin, size_t end, unsigned worker);
+
+/* True to stop the loop. Called on the calling thread only, at most every 20 ms. */
+typedef bool (*hw_loop_poll)(void *context);
+
+typedef struct hw_loop {
+    size_t length;       /* elements */
+    size_t chunk;        /* elements a chunk, at least 1 */
+    size_t unit;         /* pieces are cut at multiples of this many elements; 0 means 1 */
+    hw_loop_body body;
+    hw_loop_poll poll;   /* nullable */
+    void *context;       /* handed to body and poll */
+} hw_loop;
+
+/* The process-wide pool; NULL where no thread state can be allocated. Thread-safety: any. */
+hw_pool *hw_pool_shared(void);
+
+/* How many threads a loop uses unless it says otherwise, the caller included. Thread-safety: any. */
+unsigned hw_pool_threads(const hw_pool *pool);
+
+/* Sets that number, 1 to 1024, for loops that start afterwards; HW_INVALID outside. Thread-safety: any. */
+hw_status hw_pool_set_threads(hw_pool *pool, unsigned threads);
+
+/*
+ * Runs the loop on at most `threads` threads (0: the pool's number) and returns when every element
+ * is done: HW_OK, or HW_CANCELLED where poll returned true (pieces under way were finished, the
+ * rest never started). Never fails for want of threads: where none can be made, the caller does it
+ * all. Thread-safety: any; loops from several threads at once share the workers.
+ */
+hw_status hw_pool_parallel_for(hw_pool *pool, const hw_loop *loop, unsigned threads);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
