@@ -4,7 +4,7 @@
  *
  *     hw_plan plan;
  *     if (hw_plan_init(&plan, &function_type, NULL, 0, &err) != HW_OK) ...
- *     unsigned char frame[HW_FRAME_INLINE];              // plan.frame_size bytes, 16-aligned
+ *     _Alignas(16) unsigned char frame[HW_FRAME_INLINE] = {0};   // plan.frame_size bytes count
  *     *(double *)(frame + plan.slots[0].offset) = 0.5;   // see hw_slot for what to store
  *     hw_value result;
  *     hw_plan_call(&plan, (hw_fn)cos, frame, &result);
@@ -53,7 +53,7 @@ typedef union hw_value {
     unsigned char bytes[32];
 } hw_value;
 
-#define HW_FRAME_INLINE 512 /* a frame of at most this many bytes may live on the stack */
+#define HW_FRAME_INLINE 1024 /* a frame of at most this many bytes may live on the stack */
 
 typedef struct hw_plan {
     hw_route route;
@@ -82,7 +82,8 @@ hw_status hw_plan_init_ffi(hw_plan *plan, const hw_type *function, const hw_type
 void hw_plan_fini(hw_plan *plan);
 
 /*
- * Calls fn. `result` has room for result_size bytes, at least sizeof(hw_value); a struct arrives as
+ * Calls fn. The frame is 16-byte aligned, was zeroed, and holds the arguments; it is used up by the
+ * call. `result` has room for result_size bytes, at least sizeof(hw_value); a struct arrives as
  * C lays it out. Thread-safety: any (the plan is only read).
  */
 void hw_plan_call(const hw_plan *plan, hw_fn fn, void *frame, void *result);
@@ -160,7 +161,8 @@ typedef struct hw_loop_call {
     int16_t result;              /* operand that takes the return value; -1: none */
 } hw_loop_call;
 
-/* The fastest loop that serves this call: pass it and the hw_loop_call as mapping.loop and .data. */
+/* The fastest loop that serves this call: pass it and the hw_loop_call as mapping.loop and .data.
+ * NULL where the frame does not fit in HW_FRAME_INLINE. */
 hw_loop_fn hw_loop_choose(const hw_loop_call *call);
 
 #ifdef __cplusplus
