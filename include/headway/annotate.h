@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HEADWAY_ANNOTATE_H
+#define HEADWAY_ANNOTATE_H
+#endif
