@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""Where Headway keeps what it need not do twice, and how files get there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One cached file."""
+
+    kind: str  # the room below the cache directory: "headers", "compile"
+    path: Path
+    size: int  # bytes
+    modified: float  # seconds since the epoch
+
+
+def cache_dir() -> Path:
+    """The cache directory; it need not exist.
+
+    ``HEADWAY_CACHE_DIR``, else ``$XDG_CACHE_HOME/headway``, else ``~/.cache/headway``. Read from
+    the environment at each call, so that a program may set it.
+    """
+    own = os.environ.get("HEADWAY_CACHE_DIR")
+    if own:
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification: a path that is not absolute is to be ignored.
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "headway"
+
+
+def room(kind: str) -> Path | None:
+    """The directory for one kind of entry, made where missing; None where that is not possible."""
+    directory = cache_dir() / kind
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return directory if os.access(directory, os.W_OK | os.X_OK) else None
+
+
+def store(path: Path, content: bytes, *, executable: bool = False) -> bool:
+    """Writes a file atomically: readers see all of it, or what was there before.
+
+    Returns False where the directory cannot be written (a cache is a convenience: its absence
+    costs time, never the result).
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    except OSError:
+        return False
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o755 if executable else 0o644)
+        os.replace(temporary, path)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+        return False
+    return True
+
+
+def entries() -> Iterator[Entry]:
+    """Every cached file, in no particular order."""
+    root = cache_dir()
+    for directory, _, names in os.walk(root):
+        parts = Path(directory).relative_to(root).parts
+        for name in names:
+            path = Path(directory, name)
+            try:
+                status = path.lstat()
+            except OSError:  # another process cleared it meanwhile
+                continue
+            if stat.S_ISREG(status.st_mode):
+                yield Entry(parts[0] if parts else "", path, status.st_size, status.st_mtime)
+
+
+def clear(kind: str | None = None) -> tuple[int, int]:
+    """Removes the cached files of one kind, or all; returns how many files and how many bytes.
+
+    Modules in use stay in use: a loaded shared library outlives its file.
+    """
+    count = size = 0
+    for entry in list(entries()):
+        if kind is None or entry.kind == kind:
+            try:
+                entry.path.unlink()
+            except FileNotFoundError:
+                continue
+            count += 1
+            size += entry.size
+    return count, size
