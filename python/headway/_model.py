@@ -39,7 +39,9 @@ class Callback:
 
     context: int | None = None  # callback parameter not handed to Python (the void *)
     on_error: Any = None  # what C gets after an exception; None: zero
-    keep: str = "call"  # "call", or "always": kept alive for the life of the process
+    # "call"; "always": kept alive for the life of the process; an index: as long as the handle
+    # passed for that C parameter
+    keep: str | int = "call"
     sizes: tuple[int, ...] = ()
 
 
@@ -54,7 +56,8 @@ class Param:
     dims: tuple[int, ...] | None = None  # a sized array: indices into Binding.dims, outermost first
     nullable: bool = False
     as_bytes: bool = False  # an OUT array of characters: returned as bytes
-    length: int | None = None  # OUT array: C parameter that says how much was written; -1 the result
+    # OUT array: the C parameter that says how much was written; -1 the result
+    length: int | None = None
     owned: Any = None  # the _core.Function that frees the handle or memory received here
     borrowed: bool = False
     keeps: int | None = None  # the handle received here keeps this parameter's handle alive
@@ -68,8 +71,10 @@ class Result:
 
     c: str
     type: Any
-    status: Any = None  # callable(value) -> bool: True is success; the value is then not returned
-    on_status: Any = None  # callable(value, {index: argument or out value}, error_text) -> exception
+    status: Any = None  # callable(value) -> bool: True is success
+    silent: bool = False  # success is one value only, which says nothing: it is not returned
+    # callable(value, {index: argument or out value}, error_text) -> exception
+    on_status: Any = None
     owned: Any = None
     borrowed: bool = False
     keeps: int | None = None
