@@ -126,6 +126,12 @@ typedef struct hw_operand {
     bool output;
 } hw_operand;
 
+/* One step of a size's postfix expression. */
+typedef struct hw_size_step {
+    enum { HW_STEP_INTEGER, HW_STEP_DIM, HW_STEP_OPERATOR } what;
+    ptrdiff_t value; /* the integer, the dimension's index, or one of '+' '-' '*' '/' '%' */
+} hw_size_step;
+
 typedef struct hw_mapping {
     uint8_t n_in, n_out; /* operands[0 .. n_in + n_out) */
     uint8_t n_dims;
@@ -133,6 +139,8 @@ typedef struct hw_mapping {
     hw_operand operands[HW_MAX_OPERANDS];
     const char *dim_names[HW_MAX_DIMS]; /* C's name, or the expression */
     ptrdiff_t fixed[HW_MAX_DIMS];       /* a size C states as a number; else -1 */
+    const hw_size_step *postfix[HW_MAX_DIMS]; /* a size that others determine; else NULL */
+    uint8_t n_postfix[HW_MAX_DIMS];
     void *lock;                         /* pthread_mutex_t of the function's lock; nullable */
     hw_loop_fn loop;
     void *data;
