@@ -126,9 +126,11 @@ typedef struct hw_operand {
     bool output;
 } hw_operand;
 
+typedef enum hw_step_kind { HW_STEP_INTEGER, HW_STEP_DIM, HW_STEP_OPERATOR } hw_step_kind;
+
 /* One step of a size's postfix expression. */
 typedef struct hw_size_step {
-    enum { HW_STEP_INTEGER, HW_STEP_DIM, HW_STEP_OPERATOR } what;
+    hw_step_kind what;
     ptrdiff_t value; /* the integer, the dimension's index, or one of '+' '-' '*' '/' '%' */
 } hw_size_step;
 
