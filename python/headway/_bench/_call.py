@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: MIT
+"""The suite ``call``: what one call costs."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import headway as hw
+from headway._bench._peers import SOURCES, Missing, Peers
+from headway._bench._timing import Contest
+
+SAME = "of one shared library, built with -O3 -march=native"
+
+
+def _load(peers: Peers, **annotate: dict[str, str]) -> Any:
+    return hw.load(str(peers.kernels), str(SOURCES / "kernels.h"), annotate=annotate or None)
+
+
+def scalars(peers: Peers) -> Contest:
+    """A function of three doubles."""
+    contest = Contest(f"double sum3(double, double, double) {SAME}", "call")
+    module = _load(peers)
+    numbers = {"a": 1.5, "b": 2.5, "c": 3.5}
+
+    def local(function: Any) -> tuple[str, dict[str, Any]]:
+        return "f(a, b, c)", {"f": function, **numbers}
+
+    contest.add("headway", "hw.load, the function in a local name", lambda: local(module.sum3))
+    contest.add(
+        "headway m.f(...)",
+        "hw.load, the function fetched from the module at each call",
+        lambda: ("m.sum3(a, b, c)", {"m": module, **numbers}),
+    )
+    contest.add(
+        "METH_FASTCALL",
+        "hand-written extension module, PyFloat_AsDouble of each argument",
+        lambda: local(peers.fastcall.sum3),
+    )
+    contest.add("nanobind", 'm.def("sum3", &sum3)', lambda: local(peers.nanobind.sum3))
+    contest.add("cffi", "API mode, lib.sum3", lambda: local(peers.cffi.lib.sum3))
+    contest.add("ctypes", "argtypes and restype declared", lambda: local(peers.ctypes.sum3))
+    for peer, bound in [
+        ("METH_FASTCALL", 1.4),
+        ("nanobind", 0.75),
+        ("cffi", 0.25),
+        ("ctypes", 0.06),
+    ]:
+        contest.figure(
+            f"scalar call of a three-double function, against {peer}", "headway", peer, bound
+        )
+    contest.figure(
+        "the same as m.f(...), against METH_FASTCALL", "headway m.f(...)", "METH_FASTCALL"
+    )
+    return contest
+
+
+def arrays(peers: Peers) -> Contest:
+    """A function of an array of ten."""
+    import numpy as np
+
+    contest = Contest(
+        f"double total(const double *x, size_t n) {SAME}, x a NumPy array of 10", "call"
+    )
+    x = np.arange(10.0)
+
+    def local(function: Any) -> tuple[str, dict[str, Any]]:
+        return "f(x)", {"f": function, "x": x}
+
+    for gil, doing in [("keep", "kept"), ("release", "released")]:
+        module = _load(peers, total={"x": "in, size=n", "gil": gil})
+        contest.add(
+            f"headway, GIL {doing}",
+            f'hw.load, annotated "in, size=n" and gil="{gil}"',
+            lambda function=module.total: local(function),
+        )
+    contest.add(
+        "METH_FASTCALL, GIL kept",
+        "hand-written, NumPy C API: type, dimensions, contiguity checked",
+        lambda: local(peers.fastcall.total),
+    )
+    contest.add(
+        "METH_FASTCALL, GIL released",
+        "the same between Py_BEGIN_ALLOW_THREADS and Py_END_ALLOW_THREADS",
+        lambda: local(peers.fastcall.total_released),
+    )
+    contest.add(
+        "nanobind, GIL kept",
+        "nb::ndarray<const double, ndim<1>, c_contig, device::cpu>",
+        lambda: local(peers.nanobind.total),
+    )
+    contest.add(
+        "nanobind, GIL released",
+        "the same with call_guard<gil_scoped_release>",
+        lambda: local(peers.nanobind.total_released),
+    )
+    text = "double f(const double *, size_t) with an array of 10, GIL {0} by both, against {1}"
+    for peer, doing, bound in [
+        ("METH_FASTCALL", "kept", 2),
+        ("METH_FASTCALL", "released", 1.5),
+        ("nanobind", "kept", 0.6),
+        ("nanobind", "released", 0.6),
+    ]:
+        contest.figure(
+            text.format(doing, peer), f"headway, GIL {doing}", f"{peer}, GIL {doing}", bound
+        )
+    return contest
+
+
+def strings(peers: Peers) -> Contest:
+    """A string in and out."""
+    contest = Contest(f"const char *file_name(const char *) {SAME}, str in and str out", "call")
+    module = _load(peers)
+    path = "/usr/include/math.h"
+    contest.add("headway", "hw.load", lambda: ("f(s)", {"f": module.file_name, "s": path}))
+    contest.add(
+        "nanobind",
+        'm.def("file_name", &file_name)',
+        lambda: ("f(s)", {"f": peers.nanobind.file_name, "s": path}),
+    )
+    contest.add(
+        "cffi",
+        "API mode: ffi.string(lib.file_name(s.encode())).decode()",
+        lambda: (
+            "string(f(s.encode())).decode()",
+            {"f": peers.cffi.lib.file_name, "string": peers.cffi.ffi.string, "s": path},
+        ),
+    )
+    contest.figure("const char * in and out with str, against nanobind", "headway", "nanobind", 1.1)
+    return contest
+
+
+def structs(peers: Peers) -> Contest:
+    """A pointer to a struct."""
+    contest = Contest(f"double norm(const point *) {SAME}, a struct of three doubles", "call")
+    module = _load(peers)
+    contest.add(
+        "headway",
+        "hw.load, the struct type made from the header",
+        lambda: ("f(p)", {"f": module.norm, "p": module.point(x=1.0, y=2.0, z=2.0)}),
+    )
+    contest.add(
+        "nanobind",
+        "nb::class_<point>",
+        lambda: ("f(p)", {"f": peers.nanobind.norm, "p": peers.nanobind.point(1.0, 2.0, 2.0)}),
+    )
+    contest.add(
+        "cffi",
+        'API mode, ffi.new("point *")',
+        lambda: (
+            "f(p)",
+            {"f": peers.cffi.lib.norm, "p": peers.cffi.ffi.new("point *", [1.0, 2.0, 2.0])},
+        ),
+    )
+    contest.figure("pointer to a struct, against nanobind", "headway", "nanobind", 1.1)
+    return contest
+
+
+class _Start:
+    """Seconds that a fresh interpreter takes for a statement, beyond starting."""
+
+    def __init__(self, statement: str) -> None:
+        self._statement = statement
+
+    def _seconds(self, statement: str) -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", statement], check=True, stdin=subprocess.DEVNULL)
+        return time.perf_counter() - start
+
+    def __call__(self) -> float:
+        return self._seconds(self._statement) - self._seconds("pass")
+
+
+def start_up(rounds: int = 15) -> dict[str, Any]:
+    """``import headway`` in a fresh interpreter: milliseconds, and whether NumPy came with it."""
+    start = _Start("import headway")
+    start()  # bytecode written, files in the page cache
+    milliseconds = 1e3 * statistics.median(start() for _ in range(rounds))
+    probe = "import sys, headway; print('numpy' in sys.modules)"
+    numpy = subprocess.run(
+        [sys.executable, "-c", probe], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    return {"milliseconds": milliseconds, "numpy_imported": numpy == "True"}
+
+
+def contests(peers: Peers) -> Iterator[Contest]:
+    """The contests of the suite, made one after the other."""
+    for make in (scalars, arrays, strings, structs):
+        yield make(peers)
+
+
+__all__ = ["Missing", "contests", "start_up"]
