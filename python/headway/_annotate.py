@@ -424,20 +424,20 @@ def _say_callback(
     name = param_names(record)[index]
     target = f"parameter '{name}.{rest}'"
     known = said.callbacks.get(index, {})
-    new = _callback_words(
-        record["name"], target, record["params"][index]["type"], rest, text, known
-    )
+    place = _Place(record["name"], target, ())
+    new = _callback_words(place, record["params"][index]["type"], rest, text, known)
     return replace(said, callbacks={**said.callbacks, index: new})
 
 
 def _callback_words(
-    owner: str, target: str, type_: Any, rest: str, text: str, known: Mapping[int, ParamWords]
+    place: _Place, type_: Any, rest: str, text: str, known: Mapping[int, ParamWords]
 ) -> Mapping[int, ParamWords]:
+    """Lay the words of a callback's parameter over what is known of its parameters."""
     callee = function_type(type_)
     if callee is None:
-        raise _Place(owner, target, ()).fail("a path goes into callbacks only; this is none")
+        raise place.fail("a path goes into callbacks only; this is none")
     names = tuple(str(i) for i in range(len(callee[2])))
-    place = _Place(owner, target, names, "parameter of the callback")
+    place = replace(place, names=names, c="parameter of the callback")
     at = _index_of(rest, names)
     if at is None:
         raise place.fail(f"its callback has {len(names)} parameters, addressed by index from 0")
@@ -457,8 +457,11 @@ def function_type(type_: Any) -> list[Any] | None:
 
 
 def struct_words(record: Record, *layers: Mapping[str, str]) -> StructWords:
-    """Everything said about the callbacks in a struct's fields: ``"function"`` (words ``context``,
-    a field, ``on_error`` and ``keep``), ``"function.1"`` (a parameter of the callback)."""
+    """Everything said about the callbacks in a struct's fields.
+
+    The paths of a layer are ``"function"`` (with the words ``context=FIELD``, ``on_error`` and
+    ``keep``) and ``"function.1"`` (a parameter of the callback in that field).
+    """
     fields = {f["name"]: f for f in record["fields"] or () if f["name"]}
     said = StructWords()
     for layer in layers:
@@ -479,7 +482,7 @@ def _say_field(
         raise place.fail("only a field that is a function pointer takes an annotation")
     if dot:
         known = said.callbacks.get(name, {})
-        new = _callback_words(owner, place.target, type_, rest, text, known)
+        new = _callback_words(place, type_, rest, text, known)
         return replace(said, callbacks={**said.callbacks, name: new})
     words = _tokens(text, _FIELD, place)
     known_words = said.fields.get(name, ParamWords())

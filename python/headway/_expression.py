@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import operator
 import re
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 
 class Term(NamedTuple):
@@ -87,10 +89,10 @@ class _Parser:
         operand = self.unary if precedence == 2 else self.product
         operand(depth)
         while self.token is not None and _PRECEDENCE.get(self.token.text) == precedence:
-            operator = self.token
+            symbol = self.token
             self.next()
             operand(depth)
-            self.out.append(operator)
+            self.out.append(symbol)
 
     def product(self, depth: int) -> None:
         self.sum(depth, 2)
@@ -129,3 +131,54 @@ def _integer(text: str) -> int:
         return int(text, 8 if len(text) > 1 and text[0] == "0" else 10)
     except ValueError as error:
         raise Malformed(f"{text!r} is not a C integer") from error
+
+
+def constant(lookup: Callable[[str], Mapping[str, Any] | None], text: str) -> Any:
+    """The value of a number, or of a macro or enum constant, given as text; None for neither."""
+    for read in (_number, float):
+        try:
+            return read(text)
+        except ValueError:
+            pass
+    record = lookup(text)
+    if record is not None and record["k"] in ("macro", "const"):
+        return record["value"]
+    return None
+
+
+def _number(text: str) -> int:
+    return int(text, 0)
+
+
+def _quotient(left: int, right: int) -> int:
+    """C's division: towards zero."""
+    size = abs(left) // abs(right)
+    return size if (left < 0) == (right < 0) else -size
+
+
+def _remainder(left: int, right: int) -> int:
+    return left - _quotient(left, right) * right
+
+
+_OPERATORS: dict[str, Callable[[int, int], int]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": _quotient,
+    "%": _remainder,
+}
+
+
+def fold(steps: tuple[tuple[int, int], ...]) -> int | None:
+    """The value of a postfix expression of numbers, as C computes it; None for x / 0."""
+    stack: list[int] = []
+    for what, value in steps:
+        if what == 0:
+            stack.append(value)
+            continue
+        right, left = stack.pop(), stack.pop()
+        symbol = chr(value)
+        if symbol in "/%" and right == 0:
+            return None
+        stack.append(_OPERATORS[symbol](left, right))
+    return stack[0]

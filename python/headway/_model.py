@@ -34,8 +34,11 @@ class Dim:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """How a Python callable is called back. `sizes[i]` is the callback parameter that holds the
-    length of callback parameter i, which then arrives as a list; -1 for none."""
+    """How a Python callable is called back.
+
+    `sizes[i]` is the callback parameter that holds the length of callback parameter i, which then
+    arrives as a list; -1 for none.
+    """
 
     context: int | None = None  # callback parameter not handed to Python (the void *)
     on_error: Any = None  # what C gets after an exception; None: zero
