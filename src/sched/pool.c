@@ -40,11 +40,17 @@
 
 enum { MAX_THREADS = 1024, WORDS = MAX_THREADS / 64 };
 
-/* Nanoseconds. docs/performance.md has the measurements behind them. */
+/*
+ * Nanoseconds, but for GROWTH. What a wake costs depends on how long the other core has idled: on a
+ * two-core virtual machine 2 us to the waker and 15 to the sleeper after 0.2 ms, 4 and 45 after
+ * 5 ms, 10 and 80 after 20 ms. WORTH is such that the worst of these costs a loop less than a tenth
+ * and gains something even so. EARLIEST and PROBE keep a cold start (page faults, lazy binding)
+ * from being extrapolated, and find the moment to ask soon after.
+ */
 #define TARGET 300000.0     /* a batch, once its length is known */
-#define PROBE 30000.0       /* a batch, while nobody has been asked and it may soon be worth it */
-#define EARLIEST 20000      /* nobody is asked before a run is this old: its pace may be a cold one */
-#define WORTH 150000.0      /* asking pays where it leaves each thread this much to do */
+#define PROBE 12000.0       /* a batch, while nobody has been asked and it may soon be worth it */
+#define EARLIEST 20000      /* nobody is asked before a run is this old */
+#define WORTH 120000.0      /* asking pays where it leaves each thread this much to do */
 #define POLL_EVERY 20000000 /* between calls of poll */
 #define SPIN 10000          /* waiting for the last helpers awake, before sleeping */
 #define GROWTH 16.0         /* from one batch to the next at most */
@@ -533,64 +539,123 @@ static bool gather(run *r, int64_t polled)
     return true;
 }
 
-/* The caller's part: works until nothing is left to take. False where a fork left it without
- * helpers that had chunks under way. */
-static bool lead(hand *h)
+/* The caller's part, once it has been at work for `warm` ns: works until nothing is left to take. False where a fork left
+ * it without helpers that had chunks under way. */
+static bool lead(hand *h, int64_t warm)
 {
     run *r = h->run;
-    h->start = h->now = clock_now();
-    int64_t polled = h->now;
-    while (work(h)) {
+    int64_t now = clock_now(), polled = now;
+    h->start = h->now = now - warm;
+    while (!exhausted(h)) {
+        set_pace(h, now);
+        poll_if_due(r, now, &polled);
+        if (!was_forked(r) && h->now - h->start >= EARLIEST)
+            recruit(h);
+        bool more = work(h);
         if (was_forked(r)) {
             if (peek(&r->helpers))
                 return false;
             atomic_store_explicit(&r->limit, 0, memory_order_relaxed);
             r->crew = NULL;
         }
-        if (exhausted(h))
+        if (!more)
             break;
-        set_pace(h, clock_now());
-        poll_if_due(r, h->now, &polled);
-        if (was_forked(r))
-            continue;
-        if (h->now - h->start >= EARLIEST)
-            recruit(h);
+        now = clock_now();
     }
     return !r->crew || gather(r, polled);
 }
 
-hw_status hw_pool_parallel_for(hw_pool *pool, const hw_loop *loop, unsigned threads)
+#if defined(__x86_64__)
+#define TICKS_PER_NS 5
+#else
+#define TICKS_PER_NS 1
+#endif
+#define QUICK 4000 /* ticks */
+
+/* A counter that runs at TICKS_PER_NS at most: cheaper to read than the clock by 20 ns, which a
+ * loop of ten elements notices, and good enough to tell a quick piece from a slow one. */
+static inline uint64_t ticks(void)
 {
-    run r;
-    if (loop->length == 0)
-        return HW_OK;
-    size_t unit = loop->unit ? loop->unit : 1;
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc(); /* below 5 GHz */
+#elif defined(__aarch64__)
+    uint64_t value;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(value));
+    return value; /* 1 GHz at most */
+#else
+    return (uint64_t)clock_now();
+#endif
+}
+
+/* Handles the loop's first elements while pieces are quick, each 15 times all before it, up to the
+ * first chunk's end. Returns how many; the last piece's size and ticks in *piece and *took. */
+static size_t warm_up(const hw_loop *loop, size_t *piece, uint64_t *took)
+{
+    size_t end = loop->length < loop->chunk ? loop->length : loop->chunk;
+    size_t size = loop->unit ? loop->unit : 1, at = 0;
+    uint64_t before = ticks(), after;
+    for (;;) {
+        size = size < end - at ? size : end - at;
+        loop->body(loop->context, at, at + size, 0);
+        at += size;
+        *piece = size;
+        if (at == loop->length)
+            return at;
+        after = ticks();
+        *took = after - before;
+        if (at == end || *took > QUICK)
+            return at;
+        before = after;
+        size = at <= SIZE_MAX / 15 ? at * 15 : end;
+    }
+}
+
+/* All that follows the first `done` elements. */
+static hw_status run_rest(hw_pool *pool, const hw_loop *loop, unsigned threads, hand *h,
+                          int64_t warm)
+{
     size_t chunks = (loop->length - 1) / loop->chunk + 1;
     threads = threads ? threads : hw_pool_threads(pool);
     threads = threads < MAX_THREADS ? threads : MAX_THREADS;
     threads = threads < chunks ? threads : (unsigned)chunks;
     threads = inside ? 1 : threads;
-    bool outermost = threads > 1;
 
+    run r;
     r.loop = loop;
     r.pool = pool;
     r.chunks = chunks;
     r.crew = NULL;
-    atomic_init(&r.next, 0);
+    atomic_init(&r.next, 1);
     atomic_init(&r.cancelled, false);
     atomic_init(&r.limit, threads - 1);
     atomic_init(&r.wanted, 0);
     atomic_init(&r.helpers, 0);
-    hand h = {.run = &r, .batch = unit};
+    h->run = &r;
 
+    bool outermost = threads > 1;
     if (outermost)
         inside = true;
-    bool whole = lead(&h);
+    bool whole = lead(h, warm);
     if (outermost)
         inside = false;
     if (!whole)
         return HW_SYSTEM;
     return is_cancelled(&r) ? HW_CANCELLED : HW_OK;
+}
+
+hw_status hw_pool_parallel_for(hw_pool *pool, const hw_loop *loop, unsigned threads)
+{
+    if (loop->length == 0)
+        return HW_OK;
+    size_t piece;
+    uint64_t took;
+    size_t done = warm_up(loop, &piece, &took);
+    if (done == loop->length)
+        return HW_OK;
+    size_t chunk_end = loop->length < loop->chunk ? loop->length : loop->chunk;
+    hand h = {.at = done, .end = chunk_end, .edge = chunk_end};
+    h.batch = h.last = h.total = piece;
+    return run_rest(pool, loop, threads, &h, (int64_t)(took / TICKS_PER_NS));
 }
 
 /* ---- the pool -------------------------------------------------------------------------------- */
