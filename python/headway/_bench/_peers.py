@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
+import importlib
 import importlib.util
 import os
 import shutil
@@ -12,7 +14,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +23,17 @@ from typing import Any
 from headway import _cachedir
 
 SOURCES = Path(__file__).parent / "peers"
-OPTIMISE = ("-O3", "-march=native")
+SHARED = ("-O3", "-march=native", "-shared", "-fPIC", f"-I{SOURCES}")
+
+# kernels.h, as cffi reads it
+CDEF = """
+typedef struct point { double x, y, z; } point;
+double sum3(double a, double b, double c);
+double total(const double *x, size_t n);
+const char *file_name(const char *path);
+double norm(const point *p);
+double beta_logpdf(double a, double b, double x);
+"""
 
 
 class Missing(Exception):
@@ -61,8 +73,14 @@ def _run(*command: str | Path) -> None:
 class Peers:
     """Builds and loads contestants; each is built once for its sources, interpreter and packages."""
 
-    def _built(self, name: str, sources: Sequence[str], parts: Sequence[str]) -> tuple[Path, bool]:
-        """Directory for what is built from `sources` and depends on `parts`; whether it is there."""
+    def _built(
+        self,
+        name: str,
+        sources: Sequence[str],
+        parts: Sequence[str],
+        build: Callable[[Path], None],
+    ) -> Path:
+        """Directory of what `build` makes in the one it is given; kept, named after all it needs."""
         digest = hashlib.sha256("\0".join([name, *parts, _machine()]).encode())
         for source in sources:
             digest.update((SOURCES / source).read_bytes())
@@ -70,54 +88,33 @@ class Peers:
         if room is None:
             raise Missing(f"{_cachedir.cache_dir()} cannot be written")
         directory = room / f"{name}-{digest.hexdigest()[:16]}"
-        return directory, directory.is_dir()
-
-    def _keep(self, built: Path, directory: Path) -> None:
+        if directory.is_dir() and any(directory.iterdir()):  # a cleared cache leaves it empty
+            return directory
+        work = Path(tempfile.mkdtemp(dir=room, prefix=".new-"))
         try:
-            os.replace(built, directory)
-        except OSError:  # another process was first
-            if not directory.is_dir():
+            build(work)
+            os.replace(work, directory)
+        except OSError:
+            if not directory.is_dir():  # else another process was first
                 raise
-            shutil.rmtree(built)
-
-    @functools.cached_property
-    def kernels(self) -> Path:
-        """Shared library of peers/kernels.c."""
-        directory, there = self._built("kernels", ["kernels.c", "kernels.h", "beta.c"], [])
-        if not there:
-            work = Path(tempfile.mkdtemp(dir=directory.parent))
-            _run(
-                _compiler("gcc"),
-                *OPTIMISE,
-                "-shared",
-                "-fPIC",
-                f"-I{SOURCES}",
-                SOURCES / "kernels.c",
-                "-o",
-                work / "libkernels.so",
-                "-lm",
-            )
-            self._keep(work, directory)
-        return directory / "libkernels.so"
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        return directory
 
     def library(self, name: str, *sources: str) -> Path:
         """Shared library of some of the C files in peers/."""
-        directory, there = self._built(name, [*sources, "beta.c", "matmul.c"], [])
-        if not there:
-            work = Path(tempfile.mkdtemp(dir=directory.parent))
-            _run(
-                _compiler("gcc"),
-                *OPTIMISE,
-                "-shared",
-                "-fPIC",
-                f"-I{SOURCES}",
-                *(SOURCES / source for source in sources),
-                "-o",
-                work / f"lib{name}.so",
-                "-lm",
-            )
-            self._keep(work, directory)
-        return directory / f"lib{name}.so"
+
+        def build(work: Path) -> None:
+            files = [SOURCES / source for source in sources]
+            _run(_compiler("gcc"), *SHARED, *files, "-o", work / f"lib{name}.so", "-lm")
+
+        headers = [path.name for path in sorted(SOURCES.glob("*.[ch]"))]
+        return self._built(name, headers, sources, build) / f"lib{name}.so"
+
+    @functools.cached_property
+    def kernels(self) -> Path:
+        """The C functions that every contestant binds."""
+        return self.library("kernels", "kernels.c")
 
     @functools.cached_property
     def plain(self) -> Any:
@@ -126,59 +123,68 @@ class Peers:
 
         return ctypes.CDLL(str(self.library("plain", "plain.c", "pointer_loops.c")))
 
+    def _module(
+        self,
+        name: str,
+        sources: Sequence[str],
+        parts: Sequence[str],
+        build: Callable[[Path, Path, Sequence[str]], None],
+    ) -> Any:
+        """Extension module of which `build` makes the file, in a directory, with some flags."""
+        include = Path(sysconfig.get_path("include"))
+        if not (include / "Python.h").is_file():
+            raise Missing(f"{include} has no Python.h: install the interpreter's headers")
+        flags = [*SHARED, "-DNDEBUG", f"-I{include}", f"-Wl,-rpath,{self.kernels.parent}"]
+        file = f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
+        directory = self._built(
+            name,
+            [*sources, "kernels.h"],
+            [*parts, str(self.kernels)],
+            lambda work: build(work, work / file, flags),
+        )
+        return _load(name, directory / file)
+
     @functools.cached_property
     def fastcall(self) -> Any:
         """A hand-written extension module."""
         numpy = _require("numpy")
-        directory, there = self._built(
-            "fastcall", ["fastcall.c", "kernels.h"], [numpy.__version__, str(self.kernels)]
-        )
-        if not there:
-            work = Path(tempfile.mkdtemp(dir=directory.parent))
+
+        def build(_: Path, file: Path, flags: Sequence[str]) -> None:
             _run(
                 _compiler("gcc"),
-                *OPTIMISE,
-                "-shared",
-                "-fPIC",
-                "-DNDEBUG",
+                *flags,
                 f"-I{numpy.get_include()}",
-                *self._link(),
                 SOURCES / "fastcall.c",
                 "-o",
-                _module_file(work, "bench_fastcall"),
+                file,
                 self.kernels,
             )
-            self._keep(work, directory)
-        return _load("bench_fastcall", directory)
+
+        return self._module("bench_fastcall", ["fastcall.c"], [numpy.__version__], build)
 
     @functools.cached_property
     def nanobind(self) -> Any:
         """A nanobind module, built as nanobind's own CMake does, but for speed throughout."""
         nanobind = _require("nanobind")
-        directory, there = self._built(
-            "nanobind", ["nanobind.cpp", "kernels.h"], [nanobind.__version__, str(self.kernels)]
-        )
-        if not there:
-            work = Path(tempfile.mkdtemp(dir=directory.parent))
-            root = Path(nanobind.include_dir()).parent
+        root = Path(nanobind.include_dir()).parent
+
+        def build(work: Path, file: Path, flags: Sequence[str]) -> None:
             flags = [
-                *OPTIMISE,
+                *flags,
                 "-std=c++17",
-                "-fPIC",
                 "-fvisibility=hidden",
-                "-DNDEBUG",
                 "-DNB_COMPACT_ASSERTIONS",
                 "-fno-stack-protector",
                 "-ffunction-sections",
                 "-fdata-sections",
                 f"-I{root / 'include'}",
                 f"-I{root / 'ext/robin_map/include'}",
-                *self._link(),
             ]
             compiler = _compiler("g++")
             _run(
                 compiler,
                 *flags,
+                "-DNB_BUILD",
                 "-fno-strict-aliasing",
                 "-c",
                 root / "src/nb_combined.cpp",
@@ -188,51 +194,32 @@ class Peers:
             _run(compiler, *flags, "-c", SOURCES / "nanobind.cpp", "-o", work / "module.o")
             _run(
                 compiler,
-                "-shared",
+                *flags,
                 "-Wl,-s",
                 "-Wl,--gc-sections",
                 work / "module.o",
                 work / "core.o",
                 "-o",
-                _module_file(work, "bench_nanobind"),
+                file,
                 self.kernels,
-                f"-Wl,-rpath,{self.kernels.parent}",
             )
-            self._keep(work, directory)
-        return _load("bench_nanobind", directory)
+
+        return self._module("bench_nanobind", ["nanobind.cpp"], [nanobind.__version__], build)
 
     @functools.cached_property
     def cffi(self) -> Any:
         """A cffi module in API mode: `.lib` and `.ffi`."""
         cffi = _require("cffi")
-        directory, there = self._built("cffi", ["kernels.h"], [cffi.__version__, str(self.kernels)])
-        if not there:
-            work = Path(tempfile.mkdtemp(dir=directory.parent))
+
+        def build(work: Path, file: Path, flags: Sequence[str]) -> None:
             builder = cffi.FFI()
-            builder.cdef(
-                "typedef struct point { double x, y, z; } point;"
-                "double sum3(double a, double b, double c);"
-                "double total(const double *x, size_t n);"
-                "const char *file_name(const char *path);"
-                "double norm(const point *p);"
-                "double beta_logpdf(double a, double b, double x);"
-            )
+            builder.cdef(CDEF)
             builder.set_source("bench_cffi", '#include "kernels.h"')
-            builder.emit_c_code(str(work / "bench_cffi.c"))
-            _run(
-                _compiler("gcc"),
-                *OPTIMISE,
-                "-shared",
-                "-fPIC",
-                "-DNDEBUG",
-                *self._link(),
-                work / "bench_cffi.c",
-                "-o",
-                _module_file(work, "bench_cffi"),
-                self.kernels,
-            )
-            self._keep(work, directory)
-        return _load("bench_cffi", directory)
+            with contextlib.redirect_stdout(None):  # it says what it writes
+                builder.emit_c_code(str(work / "bench_cffi.c"))
+            _run(_compiler("gcc"), *flags, work / "bench_cffi.c", "-o", file, self.kernels)
+
+        return self._module("bench_cffi", [], [cffi.__version__, CDEF], build)
 
     @functools.cached_property
     def ctypes(self) -> Any:
@@ -256,12 +243,6 @@ class Peers:
         """`scipy.stats` and `scipy.special`."""
         return _require("scipy.stats"), _require("scipy.special")
 
-    def _link(self) -> list[str]:
-        include = Path(sysconfig.get_path("include"))
-        if not (include / "Python.h").is_file():
-            raise Missing(f"{include} has no Python.h: install the interpreter's headers")
-        return [f"-I{include}", f"-I{SOURCES}", f"-Wl,-rpath,{self.kernels.parent}"]
-
 
 @functools.cache
 def _machine() -> str:
@@ -277,13 +258,10 @@ def _machine() -> str:
     return "\0".join([sys.version, version, cpu])
 
 
-def _module_file(directory: Path, name: str) -> Path:
-    return directory / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
-
-
-def _load(name: str, directory: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(name, _module_file(directory, name))
-    assert spec is not None and spec.loader is not None
+def _load(name: str, file: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise Missing(f"{file} is no module that this interpreter loads")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

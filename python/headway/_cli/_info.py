@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""``headway info``: what Headway found on this machine."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import headway as hw
+from headway._cli._cache import contents
+from headway._cli._output import console, print_json, size
+
+SIMD = ("sse4_2", "avx", "avx2", "fma", "avx512f", "asimd", "sve", "sve2")
+
+
+def version(package: str) -> str | None:
+    """An installed package's version."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def cpu() -> tuple[str, list[str]]:
+    """The processor's name and its SIMD instruction sets."""
+    name, flags = platform.machine(), set[str]()
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return name, []
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            name = value.strip()
+        elif key.strip() in {"flags", "Features"}:
+            flags = set(value.split())
+    return name, [set_ for set_ in SIMD if set_ in flags]
+
+
+def quota() -> float | None:
+    """Processors that the control group allows, version 2 or 1; None for no limit."""
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
+        return None if limit == "max" else int(limit) / int(period)
+    except (OSError, ValueError):
+        pass
+    group = Path("/sys/fs/cgroup/cpu")
+    try:
+        limit = (group / "cpu.cfs_quota_us").read_text(encoding="utf-8")
+        period = (group / "cpu.cfs_period_us").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    return int(limit) / int(period) if int(limit) > 0 else None
+
+
+def compiler(name: str) -> str | None:
+    """A compiler's path and the first line of its version."""
+    path = shutil.which(name)
+    if path is None:
+        return None
+    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False,
+                          stdin=subprocess.DEVNULL).stdout  # fmt: skip
+    return f"{path}: {said.splitlines()[0]}" if said else path
+
+
+def machine() -> dict[str, Any]:
+    """What a measurement must be read with."""
+    found = compiler("gcc") or compiler("clang") or "no compiler"
+    return {
+        "cpu": cpu()[0],
+        "cores": os.cpu_count(),
+        "system": f"{_distribution()}, Linux {platform.release()}",
+        "python": platform.python_version(),
+        "compiler": found.partition(": ")[2] or found,
+    }
+
+
+def _distribution() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    except OSError:
+        return platform.system()
+
+
+def gather() -> dict[str, Any]:
+    """Everything ``headway info`` shows."""
+    name, simd = cpu()
+    return {
+        "versions": {
+            "headway": version("headway"),
+            "python": f"{platform.python_implementation()} {sys.version.split()[0]} "
+            f"({sys.executable})",
+            "numpy": version("numpy"),
+            "libclang": version("libclang"),
+            "cffi": version("cffi"),
+        },
+        "package": str(Path(hw.__file__).parent),
+        "system": f"{_distribution()}, {platform.system()} {platform.release()}",
+        "processor": {
+            "name": name,
+            "cores": os.cpu_count(),
+            "affinity": sorted(os.sched_getaffinity(0)),
+            "quota": quota(),
+            "simd": simd,
+        },
+        "threads": {
+            "used": hw.get_num_threads(),
+            "HEADWAY_NUM_THREADS": os.environ.get("HEADWAY_NUM_THREADS"),
+        },
+        "compilers": {name: compiler(name) for name in ("gcc", "clang")},
+        "sleef": ctypes.util.find_library("sleefgnuabi"),
+        "cache": contents(),
+    }
+
+
+def show(json: bool) -> None:
+    """Prints it."""
+    found = gather()
+    if json:
+        print_json(found)
+        return
+    from rich.table import Table
+
+    processor, threads, cache = found["processor"], found["threads"], found["cache"]
+    limit = "no limit" if processor["quota"] is None else f"{processor['quota']:g} processors"
+    asked = threads["HEADWAY_NUM_THREADS"]
+    rows = [
+        *((name, value or "not installed") for name, value in found["versions"].items()),
+        ("package", found["package"]),
+        ("system", found["system"]),
+        ("processor", processor["name"]),
+        ("cores", f"{processor['cores']}; {len(processor['affinity'])} in the affinity mask; "
+                  f"control group: {limit}"),
+        ("SIMD", " ".join(processor["simd"]) or "none known"),
+        ("threads", f"{threads['used']}" + (f" (HEADWAY_NUM_THREADS={asked})" if asked else "")),
+        *((name, value or "not found") for name, value in found["compilers"].items()),
+        ("vector math", found["sleef"] or "not found: apt-get install libsleef-dev"),
+        ("cache", f"{cache['path']}: {cache['entries']} entries, {size(cache['size'])}"),
+    ]  # fmt: skip
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    console().print(table, markup=False)
