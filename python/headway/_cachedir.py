@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+KINDS = ("headers", "compile")  # the directories below the cache directory
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One cached file."""
 
-    kind: str  # the room below the cache directory: "headers", "compile"
+    kind: str  # one of KINDS
     path: Path
     size: int  # bytes
     modified: float  # seconds since the epoch
@@ -67,18 +70,17 @@ def store(path: Path, content: bytes, *, executable: bool = False) -> bool:
 
 
 def entries() -> Iterator[Entry]:
-    """Every cached file, in no particular order."""
-    root = cache_dir()
-    for directory, _, names in os.walk(root):
-        parts = Path(directory).relative_to(root).parts
-        for name in names:
-            path = Path(directory, name)
-            try:
-                status = path.lstat()
-            except OSError:  # another process cleared it meanwhile
-                continue
-            if stat.S_ISREG(status.st_mode):
-                yield Entry(parts[0] if parts else "", path, status.st_size, status.st_mtime)
+    """Every cached file. Others that the cache directory may hold are not ours to count or clear."""
+    for kind in KINDS:
+        for directory, _, names in os.walk(cache_dir() / kind):
+            for name in names:
+                path = Path(directory, name)
+                try:
+                    status = path.lstat()
+                except OSError:  # another process cleared it meanwhile
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    yield Entry(kind, path, status.st_size, status.st_mtime)
 
 
 def clear(kind: str | None = None) -> tuple[int, int]:
