@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-KINDS = ("headers", "compile")  # the directories below the cache directory
+KINDS = ("headers", "compile", "bench")  # the directories below the cache directory
 
 
 @dataclass(frozen=True, slots=True)
