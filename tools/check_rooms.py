@@ -86,7 +86,11 @@ def offence(source: Path, target: Path | None, name: str) -> str | None:
     if ROOMS.index(other) > ROOMS.index(room):
         return f"room {room} may not use {target} of room {other} below it"
     inner = ("python", "ext", "core"), ("python", "ext", "numpy")
-    if source.parts[:3] in inner and target.parts[:3] in inner and source.parts[2] != target.parts[2]:
+    if (
+        source.parts[:3] in inner
+        and target.parts[:3] in inner
+        and source.parts[2] != target.parts[2]
+    ):
         return f"_{source.parts[2]} may not use {target}: the two extensions meet in hooks.h"
     return None
 

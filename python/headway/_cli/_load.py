@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""``headway load``: what Python sees of a C library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import headway as hw
+from headway._cli._output import console, print_json
+from headway._module import Row, loaded, report
+
+
+def show(
+    library: str,
+    headers: Sequence[str],
+    *,
+    include_dirs: Sequence[Path],
+    defines: Sequence[str],
+    pkg_config: str | None,
+    annotate: Path | None,
+    match: str | None,
+    everything: bool,
+    json: bool,
+) -> None:
+    """Loads a library and prints the table of what it declares."""
+    libraries = None if library == "-" else library.split(",")
+    module = hw.load(
+        libraries,
+        headers[0],
+        headers=list(headers[1:]),
+        include_dirs=[str(directory) for directory in include_dirs],
+        defines=dict(map(definition, defines)),
+        pkg_config=pkg_config,
+        annotate=None if annotate is None else str(annotate),
+    )
+    rows = [describe(module, row) for row in _rows(module, everything)
+            if match is None or fnmatchcase(row.name, match)]  # fmt: skip
+    if json:
+        print_json({"library": library, "headers": list(headers), "names": rows})
+    else:
+        _print(rows, f"{library}: {', '.join(headers)}")
+
+
+def definition(text: str) -> tuple[str, str | None]:
+    """``NAME`` or ``NAME=VALUE`` as an entry of ``defines=``."""
+    name, given, value = text.partition("=")
+    return name, value if given else None
+
+
+def _rows(module: Any, everything: bool) -> Iterator[Row]:
+    if not everything:
+        yield from report(module)
+        return
+    behind = loaded(module)
+    for name in sorted(behind.declarations.names()):
+        yield behind.row(name)
+
+
+def describe(module: Any, row: Row) -> dict[str, Any]:
+    """One row for the table and for JSON."""
+    described: dict[str, Any] = {
+        "name": row.name,
+        "kind": row.kind,
+        "bound": row.bound,
+        "c" if row.bound else "reason": row.text,
+    }
+    if row.bound and row.kind == "function":
+        function = getattr(module, row.name)
+        described["signature"] = f"{function.__name__}{function.__signature__}"
+        described["map"] = row.mapping
+        described["notes"] = list(row.notes)
+    return described
+
+
+def _print(rows: Sequence[dict[str, Any]], title: str) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    bound = [row for row in rows if row["bound"]]
+    table = Table("name", "kind", "Python", "maps as", title=title, title_justify="left")
+    for row in bound:
+        table.add_row(row["name"], row["kind"], Text(row.get("signature") or row["c"]),
+                      row.get("map") or "")  # fmt: skip
+    if bound:
+        out.print(table)
+    notes = [(row["name"], note) for row in bound for note in row.get("notes", ())]
+    if notes:
+        out.print("\nAssumed, where nothing says otherwise:")
+        for name, note in notes:
+            out.print(Text(f"  {name}: {note}"))
+    refused = [row for row in rows if not row["bound"]]
+    if refused:
+        table = Table("name", "kind", "why it is not bound", title="Not bound",
+                      title_justify="left")  # fmt: skip
+        for row in refused:
+            table.add_row(row["name"], row["kind"], Text(row["reason"]))
+        out.print()
+        out.print(table)
+    out.print(f"\n{len(bound)} bound, {len(refused)} not")
