@@ -463,8 +463,9 @@ def struct_words(record: Record, *layers: Mapping[str, str]) -> StructWords:
     ``keep``) and ``"function.1"`` (a parameter of the callback in that field).
     """
     fields = {f["name"]: f for f in record["fields"] or () if f["name"]}
+    own = {name: f["words"] for name, f in fields.items() if f.get("words")}
     said = StructWords()
-    for layer in layers:
+    for layer in (own, *layers):
         for path, text in layer.items():
             said = _say_field(said, record["name"], fields, path, text)
     return said
