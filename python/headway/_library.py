@@ -114,8 +114,8 @@ def cached_names() -> list[str]:
             content = file.read()
     except OSError:
         return []
-    strings = content.split(b"\0")
-    return [os.fsdecode(s) for s in strings if s.startswith(b"lib") and b".so" in s]
+    names = {string.rpartition(b"/")[2] for string in content.split(b"\0") if b".so" in string}
+    return sorted(os.fsdecode(name) for name in names if name.startswith(b"lib"))
 
 
 def _not_found(name: str, directories: Sequence[str], refusals: list[str]) -> LibraryError:
