@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The mapped call: takes the arguments apart and tries the ways from the quickest to the most
+ * general. The ufunc serves whatever the others leave: overrides, subclasses, sequences, where=,
+ * axis=, dtype=, outputs that overlap inputs, and everything that must fail with NumPy's words.
+ */
+#include "internal.h"
+
+/* ---- arrays ---------------------------------------------------------------------------------- */
+
+/* The bytes an array's elements lie in: [*low, *high). */
+static void extent(PyArrayObject *a, const char **low, const char **high)
+{
+    *low = PyArray_BYTES(a);
+    *high = *low + PyArray_ITEMSIZE(a);
+    for (int d = 0; d < PyArray_NDIM(a); d++) {
+        ptrdiff_t reach = (PyArray_DIM(a, d) - 1) * PyArray_STRIDE(a, d);
+        *low += reach < 0 ? reach : 0;
+        *high += reach > 0 ? reach : 0;
+    }
+}
+
+bool hwn_may_overlap(PyArrayObject *a, PyArrayObject *b)
+{
+    const char *a_low, *a_high, *b_low, *b_high;
+    if (PyArray_SIZE(a) == 0 || PyArray_SIZE(b) == 0)
+        return false;
+    extent(a, &a_low, &a_high);
+    extent(b, &b_low, &b_high);
+    return a_low < b_high && b_low < a_high;
+}
+
+hwn_typing hwn_type_of_call(const hw_mapping *m, PyArrayObject *const *arrays)
+{
+    hwn_typing typing = HWN_NATURAL;
+    for (int i = 0; i < m->n_in; i++) {
+        hw_kind kind = m->operands[i].kind;
+        PyArrayObject *a = arrays[i];
+        if (!a || hwn_is_kind(a, kind) ||
+            PyArray_CanCastArrayTo(a, hwn_kinds[kind].descr, NPY_SAFE_CASTING))
+            continue;
+        if (!hwn_narrows(kind) ||
+            !PyArray_CanCastArrayTo(a, hwn_kinds[HWN_INT64_KIND].descr, NPY_SAFE_CASTING))
+            return HWN_NEITHER;
+        typing = HWN_WIDE;
+    }
+    return typing;
+}
+
+PyObject *hwn_results(const hwn_request *q, PyArrayObject **outputs)
+{
+    const int n = q->mapping->n_out;
+    PyObject *tuple = n == 1 ? NULL : PyTuple_New(n);
+    for (int j = 0; j < n; j++) {
+        PyObject *one = q->out[j] || PyArray_NDIM(outputs[j]) ? (PyObject *)outputs[j]
+                                                              : PyArray_Return(outputs[j]);
+        if (n == 1)
+            return one;
+        if (tuple && one)
+            PyTuple_SET_ITEM(tuple, j, one);
+        else
+            Py_XDECREF(one);
+        if (!one)
+            Py_CLEAR(tuple);
+    }
+    return tuple;
+}
+
+/* ---- the request ----------------------------------------------------------------------------- */
+
+/* out= : one array, or a tuple with an array or None for each output. False where the ufunc should
+ * judge it. */
+static bool parse_out(hwn_request *q, PyObject *value)
+{
+    const int n = q->mapping->n_out;
+    if (q->any_out)
+        return false;
+    if (!PyTuple_CheckExact(value)) {
+        if (n != 1)
+            return false;
+        q->out[0] = value == Py_None ? NULL : value;
+        q->any_out = q->out[0] != NULL;
+        return true;
+    }
+    if (PyTuple_GET_SIZE(value) != n)
+        return false;
+    for (int j = 0; j < n; j++) {
+        PyObject *one = PyTuple_GET_ITEM(value, j);
+        q->out[j] = one == Py_None ? NULL : one;
+        q->any_out |= q->out[j] != NULL;
+    }
+    return true;
+}
+
+static bool parse_size(hwn_request *q, PyObject *key, PyObject *value)
+{
+    const hw_mapping *m = q->mapping;
+    for (int d = 0; d < m->n_dims; d++)
+        if (m->dim_names[d] && PyUnicode_CompareWithASCIIString(key, m->dim_names[d]) == 0) {
+            q->sizes[d] = value;
+            q->any_size = true;
+            return true;
+        }
+    return false;
+}
+
+/* False where there is something only the ufunc takes. */
+static bool parse(hwn_request *q, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    const hw_mapping *m = q->mapping;
+    q->in = args;
+    q->any_out = q->any_size = false;
+    for (int j = 0; j < m->n_out; j++) {
+        PyObject *given = m->n_in + j < nargs ? args[m->n_in + j] : Py_None;
+        q->out[j] = given == Py_None ? NULL : given;
+        q->any_out |= given != Py_None;
+    }
+    memset(q->sizes, 0, sizeof(PyObject *) * m->n_dims);
+    bool all = true;
+    for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); k++) {
+        PyObject *key = PyTuple_GET_ITEM(kwnames, k), *value = args[nargs + k];
+        all &= PyUnicode_CompareWithASCIIString(key, "out") == 0 ? parse_out(q, value)
+                                                                 : parse_size(q, key, value);
+    }
+    return all;
+}
+
+static PyObject *raise_count(const hwn_request *q, Py_ssize_t nargs)
+{
+    const hw_mapping *m = q->mapping;
+    PyObject *name = hwn_function_name(q->function);
+    if (name)
+        PyErr_Format(PyExc_TypeError, "%U() takes %d to %d arguments, but %zd were given", name,
+                     (int)m->n_in, m->n_in + m->n_out, nargs);
+    Py_XDECREF(name);
+    return NULL;
+}
+
+static PyObject *call_ufunc(const hwn_request *q, PyObject *const *args, Py_ssize_t nargs,
+                            PyObject *kwnames)
+{
+    if (q->any_size) {
+        PyObject *name = hwn_function_name(q->function);
+        if (name)
+            PyErr_Format(PyExc_TypeError,
+                         "%U(): a size can be given only beside arrays of C's own types whose "
+                         "shapes go together, and with no other keyword than out=",
+                         name);
+        Py_XDECREF(name);
+        return NULL;
+    }
+    PyObject *ufunc = hwn_api->ufunc(q->function);
+    if (!ufunc)
+        return NULL;
+    PyObject *result = PyObject_Vectorcall(ufunc, args, (size_t)nargs, kwnames);
+    Py_DECREF(ufunc);
+    return result;
+}
+
+PyObject *hwn_map(PyObject *function, const hw_mapping *m, PyObject *const *args, Py_ssize_t nargs,
+                  PyObject *kwnames)
+{
+    static hwn_way *const ways[] = {hwn_map_flat, hwn_map_outer, hwn_map_cast};
+    hwn_request q;
+    PyObject *result;
+    q.function = function;
+    q.mapping = m;
+    if (nargs < m->n_in || nargs > m->n_in + m->n_out)
+        return raise_count(&q, nargs);
+    int served = 0;
+    if (parse(&q, args, nargs, kwnames))
+        for (size_t way = 0; way < sizeof ways / sizeof *ways && served == 0; way++)
+            served = ways[way](&q, &result);
+    if (served < 0)
+        return NULL;
+    return served ? result : call_ufunc(&q, args, nargs, kwnames);
+}
+
+/* ---- copies ---------------------------------------------------------------------------------- */
+
+/* Cast, aligned or swapped on the way, or gathered because its core slices are not contiguous. */
+static bool would_copy(const hw_mapping *m, int op, PyObject *o)
+{
+    const hw_operand *operand = &m->operands[op];
+    if (!PyArray_Check(o))
+        return !(PyNumber_Check(o) || o == Py_None);
+    PyArrayObject *a = (PyArrayObject *)o;
+    if (!hwn_is_kind(a, operand->kind) || !PyArray_ISALIGNED(a))
+        return true;
+    Py_ssize_t expected = PyArray_ITEMSIZE(a);
+    for (int d = 0; d < operand->n_core && d < PyArray_NDIM(a); d++) {
+        int axis = PyArray_NDIM(a) - 1 - d;
+        if (PyArray_DIM(a, axis) != 1 && PyArray_STRIDE(a, axis) != expected)
+            return PyArray_SIZE(a) != 0;
+        expected *= PyArray_DIM(a, axis);
+    }
+    return false;
+}
+
+PyObject *hwn_copies(PyObject *function, const hw_mapping *m, PyObject *const *args,
+                     Py_ssize_t nargs)
+{
+    hwn_request q = {.function = function, .mapping = m};
+    if (nargs < m->n_in || nargs > m->n_in + m->n_out)
+        return raise_count(&q, nargs);
+    PyObject *list = PyList_New(nargs);
+    for (Py_ssize_t i = 0; list && i < nargs; i++)
+        PyList_SET_ITEM(list, i, PyBool_FromLong(would_copy(m, (int)i, args[i])));
+    return list;
+}

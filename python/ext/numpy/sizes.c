@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Core dimensions: what arrays say of them, whether they agree, what follows from them.
+ */
+#include "internal.h"
+
+enum { FROM_C = -1, FROM_KEYWORD = -2 };
+
+void hwn_sizes_init(const hw_mapping *m, hwn_sizes *s)
+{
+    for (int d = 0; d < m->n_dims; d++) {
+        s->dims[1 + d] = m->fixed[d];
+        s->from[d] = FROM_C;
+    }
+}
+
+/* Who said what a size is, "4 in argument 'a'". New reference. */
+static PyObject *said(PyObject *function, const hwn_sizes *s, int dim)
+{
+    PyObject *text = NULL, *operand;
+    switch (s->from[dim]) {
+    case FROM_C:
+        return PyUnicode_FromFormat("%zd in C", s->dims[1 + dim]);
+    case FROM_KEYWORD:
+        return PyUnicode_FromFormat("%zd by keyword", s->dims[1 + dim]);
+    default:
+        operand = hwn_operand_name(function, s->from[dim]);
+        if (operand)
+            text = PyUnicode_FromFormat("%zd in %U", s->dims[1 + dim], operand);
+        Py_XDECREF(operand);
+        return text;
+    }
+}
+
+static void raise_mismatch(PyObject *function, const hw_mapping *m, const hwn_sizes *s, int dim,
+                           int op, ptrdiff_t size)
+{
+    PyObject *name = hwn_function_name(function);
+    PyObject *before = name ? said(function, s, dim) : NULL;
+    PyObject *operand = before ? hwn_operand_name(function, op) : NULL;
+    if (operand && s->from[dim] == FROM_C)
+        PyErr_Format(PyExc_ValueError, "%U(): %U has size %zd where C says %zd", name, operand,
+                     size, s->dims[1 + dim]);
+    else if (operand)
+        PyErr_Format(PyExc_ValueError, "%U(): size %s is %U and %zd in %U", name, m->dim_names[dim],
+                     before, size, operand);
+    Py_XDECREF(name);
+    Py_XDECREF(before);
+    Py_XDECREF(operand);
+}
+
+static void raise_few_axes(PyObject *function, const hw_mapping *m, int op, int ndim)
+{
+    const hw_operand *o = &m->operands[op];
+    PyObject *name = hwn_function_name(function);
+    PyObject *operand = name ? hwn_operand_name(function, op) : NULL;
+    PyObject *shape = PyUnicode_FromString("");
+    for (int d = 0; d < o->n_core && shape; d++) {
+        PyObject *longer =
+            PyUnicode_FromFormat("%U%s%s", shape, d ? ", " : "", m->dim_names[o->core[d]]);
+        Py_SETREF(shape, longer);
+    }
+    if (operand && shape)
+        PyErr_Format(PyExc_ValueError, "%U(): %U has %d dimension%s; at least %d are needed: (%U)",
+                     name, operand, ndim, ndim == 1 ? "" : "s", (int)o->n_core, shape);
+    Py_XDECREF(name);
+    Py_XDECREF(operand);
+    Py_XDECREF(shape);
+}
+
+int hwn_sizes_take(PyObject *function, const hw_mapping *m, hwn_sizes *s, int op,
+                   PyArrayObject *array)
+{
+    const hw_operand *o = &m->operands[op];
+    int outer = PyArray_NDIM(array) - o->n_core;
+    if (outer < 0) {
+        raise_few_axes(function, m, op, PyArray_NDIM(array));
+        return -1;
+    }
+    for (int d = 0; d < o->n_core; d++) {
+        int dim = o->core[d];
+        ptrdiff_t size = PyArray_DIM(array, outer + d);
+        if (s->dims[1 + dim] < 0) {
+            s->dims[1 + dim] = size;
+            s->from[dim] = (int8_t)op;
+        } else if (s->dims[1 + dim] != size) {
+            raise_mismatch(function, m, s, dim, op, size);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int hwn_sizes_give(PyObject *function, const hw_mapping *m, hwn_sizes *s, int dim, PyObject *value)
+{
+    Py_ssize_t size = PyNumber_AsSsize_t(value, PyExc_OverflowError);
+    if (size == -1 && PyErr_Occurred())
+        return -1;
+    if (size >= 0 && (s->dims[1 + dim] < 0 || s->dims[1 + dim] == size)) {
+        s->dims[1 + dim] = size;
+        s->from[dim] = FROM_KEYWORD;
+        return 0;
+    }
+    PyObject *name = hwn_function_name(function);
+    PyObject *before = name ? said(function, s, dim) : NULL;
+    if (before && size < 0)
+        PyErr_Format(PyExc_ValueError, "%U(): size %s is negative: %zd", name, m->dim_names[dim],
+                     size);
+    else if (before)
+        PyErr_Format(PyExc_ValueError, "%U(): size %s is %U and %zd by keyword", name,
+                     m->dim_names[dim], before, size);
+    Py_XDECREF(name);
+    Py_XDECREF(before);
+    return -1;
+}
+
+/* ---- expressions ----------------------------------------------------------------------------- */
+
+typedef enum computed { COMPUTED, UNKNOWN, UNDEFINED } computed;
+
+static bool apply(ptrdiff_t operator, ptrdiff_t a, ptrdiff_t b, ptrdiff_t *result)
+{
+    switch (operator) {
+    case '+':
+        return !__builtin_add_overflow(a, b, result);
+    case '-':
+        return !__builtin_sub_overflow(a, b, result);
+    case '*':
+        return !__builtin_mul_overflow(a, b, result);
+    case '/':
+        *result = b > 0 ? a / b : 0;
+        return b > 0;
+    case '%':
+        *result = b > 0 ? a % b : 0;
+        return b > 0;
+    default:
+        return false;
+    }
+}
+
+/* Sizes are stacked left to right; an operator takes the last two. */
+static computed compute(const hw_mapping *m, const ptrdiff_t *dims, int dim, ptrdiff_t *size)
+{
+    ptrdiff_t stack[UINT8_MAX];
+    int depth = 0;
+    for (int i = 0; i < m->n_postfix[dim]; i++) {
+        const hw_size_step *step = &m->postfix[dim][i];
+        ptrdiff_t value = step->value;
+        if (step->what == HW_STEP_DIM)
+            value = dims[step->value];
+        if (step->what == HW_STEP_DIM && value < 0)
+            return UNKNOWN;
+        if (step->what == HW_STEP_OPERATOR) {
+            if (depth < 2 || !apply(step->value, stack[depth - 2], stack[depth - 1], &value))
+                return UNDEFINED;
+            depth -= 2;
+        }
+        stack[depth++] = value;
+    }
+    *size = stack[0];
+    return depth == 1 && *size >= 0 ? COMPUTED : UNDEFINED;
+}
+
+hwn_size_outcome hwn_sizes_compute(const hw_mapping *m, ptrdiff_t *dims, int *culprit)
+{
+    for (int d = 0; d < m->n_dims; d++) {
+        ptrdiff_t size;
+        if (!m->postfix[d])
+            continue;
+        *culprit = d;
+        switch (compute(m, dims, d, &size)) {
+        case UNKNOWN:
+            continue;
+        case UNDEFINED:
+            return HWN_SIZE_UNDEFINED;
+        case COMPUTED:
+            break;
+        }
+        if (dims[d] >= 0 && dims[d] != size)
+            return HWN_SIZE_MISMATCH;
+        dims[d] = size;
+    }
+    return HWN_SIZE_OK;
+}
+
+int hwn_sizes_finish(PyObject *function, const hw_mapping *m, hwn_sizes *s)
+{
+    int dim = 0;
+    hwn_size_outcome outcome = hwn_sizes_compute(m, s->dims + 1, &dim);
+    if (outcome == HWN_SIZE_OK) {
+        for (dim = 0; dim < m->n_dims && s->dims[1 + dim] >= 0; dim++)
+            ;
+        if (dim == m->n_dims)
+            return 0;
+    }
+    PyObject *name = hwn_function_name(function);
+    PyObject *before = name ? said(function, s, dim) : NULL;
+    ptrdiff_t size = -1;
+    compute(m, s->dims + 1, dim, &size);
+    if (before && outcome == HWN_SIZE_UNDEFINED)
+        PyErr_Format(PyExc_ValueError,
+                     "%U(): size %s is negative or cannot be computed for these "
+                     "arguments",
+                     name, m->dim_names[dim]);
+    else if (before && outcome == HWN_SIZE_MISMATCH)
+        PyErr_Format(PyExc_ValueError, "%U(): size %s must be %zd, but it is %U", name,
+                     m->dim_names[dim], size, before);
+    else if (before)
+        PyErr_Format(PyExc_ValueError,
+                     "%U(): no argument says how large %s is: pass it as a keyword", name,
+                     m->dim_names[dim]);
+    Py_XDECREF(name);
+    Py_XDECREF(before);
+    return -1;
+}
