@@ -44,17 +44,16 @@ def cpu() -> tuple[str, list[str]]:
     return name, [set_ for set_ in SIMD if set_ in flags]
 
 
-def quota() -> float | None:
+def quota(groups: Path = Path("/sys/fs/cgroup")) -> float | None:
     """Processors that the control group allows, version 2 or 1; None for no limit."""
     try:
-        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
+        limit, period = (groups / "cpu.max").read_text(encoding="utf-8").split()
         return None if limit == "max" else int(limit) / int(period)
     except (OSError, ValueError):
         pass
-    group = Path("/sys/fs/cgroup/cpu")
     try:
-        limit = (group / "cpu.cfs_quota_us").read_text(encoding="utf-8")
-        period = (group / "cpu.cfs_period_us").read_text(encoding="utf-8")
+        limit = (groups / "cpu/cpu.cfs_quota_us").read_text(encoding="utf-8")
+        period = (groups / "cpu/cpu.cfs_period_us").read_text(encoding="utf-8")
     except OSError:
         return None
     return int(limit) / int(period) if int(limit) > 0 else None

@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: MIT
+"""The command: what each verb shows, one-line errors, exit status 2 for usage and 1 for failure."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headway import _cachedir
+from headway._cli import _info, main
+
+VERBS = ("load", "demo", "bench", "info", "cache")
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command in this process: exit status, standard output, standard error."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        status = main(words)
+        output = capfd.readouterr()
+        return status, output.out, output.err
+
+    return run
+
+
+@pytest.fixture
+def run_json(run: Run) -> Callable[..., Any]:
+    """Runs a verb with ``--json``; what it printed."""
+
+    def run_json(*words: str) -> Any:
+        status, out, err = run(*words, "--json")
+        assert (status, err) == (0, "")
+        return json.loads(out)
+
+    return run_json
+
+
+HEADER = """
+#include <stddef.h>
+#define ANSWER 42
+#define TWICE(x) (2 * (x))
+struct pair { int a, b; };
+/* Adds. */
+double add(double a, double b);
+void scale(size_t n, const double x[n], double y[n]);
+void old_style();
+static inline int small(int x) { return x; }
+double _hidden(double x);
+"""
+SOURCE = """
+#include "shapes.h"
+double add(double a, double b) { return a + b; }
+double _hidden(double x) { return x; }
+void scale(size_t n, const double x[n], double y[n]) { for (size_t i = 0; i < n; i++) y[i] = x[i]; }
+"""
+
+
+@pytest.fixture(scope="module")
+def shapes(
+    tmp_path_factory: pytest.TempPathFactory, c_library: Callable[..., Path]
+) -> tuple[str, str]:
+    """A library and its header, as arguments of ``headway load``."""
+    directory = tmp_path_factory.mktemp("shapes")
+    (directory / "shapes.h").write_text(HEADER, encoding="utf-8")
+    return str(c_library(SOURCE, f"-I{directory}")), str(directory / "shapes.h")
+
+
+# ---- help, usage, failure ------------------------------------------------------------------------
+
+
+def test_help_names_every_verb(run: Run) -> None:
+    status, out, _ = run("--help")
+    assert status == 0
+    assert all(verb in out for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_a_verb_explains_and_lists_its_options(run: Run, verb: str) -> None:
+    status, out, _ = run(verb, "--help")
+    assert status == 0
+    assert "--json" in out
+    assert len(out.split()) > 40
+
+
+def test_help_imports_neither_numpy_nor_libclang() -> None:
+    probe = (
+        "import sys; from headway._cli import main; main(['--help']);"
+        "print({'numpy', 'clang', 'clang.cindex', 'headway._numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_python_m_headway_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "headway", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("headway ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["load"], "Missing argument"),
+        (["nonsense"], "No such command"),
+        (["cache", "--nonsense"], "No such option"),
+        (["bench", "nonsense"], "nonsense"),
+        (["bench", "call", "--seconds", "x"], "x"),
+        (["bench", "call", "--json", "--markdown"], "exclude each other"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(run: Run, words: list[str], said: str) -> None:
+    status, out, err = run(*words)
+    assert (status, out) == (2, "")
+    assert err.startswith("headway: error: ")
+    assert err.count("\n") == 1
+    assert said in err
+    assert "--help" in err
+
+
+@pytest.mark.parametrize(
+    ("library", "header", "said"),
+    [("m", "no/such/header.h", "no/such/header.h"), ("nosuchlibrary", "math.h", "nosuchlibrary")],
+)
+def test_a_failure_is_one_line_and_status_1(run: Run, library: str, header: str, said: str) -> None:
+    status, out, err = run("load", library, header)
+    assert (status, out) == (1, "")
+    assert err.startswith("headway: error: ")
+    assert err.count("\n") == 1
+    assert said in err
+
+
+def test_the_exit_status_reaches_the_shell() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "headway", "load", "m", "no/such.h"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+# ---- load ----------------------------------------------------------------------------------------
+
+
+def test_load_lists_what_is_bound_and_how(
+    run_json: Callable[..., Any], shapes: tuple[str, str]
+) -> None:
+    names = {row["name"]: row for row in run_json("load", *shapes)["names"]}
+    assert names["add"]["signature"].startswith("add(a")
+    assert names["add"]["map"] == "ufunc"
+    assert names["scale"]["map"] == "(n)->(n)"
+    assert names["ANSWER"]["bound"]
+    assert names["pair"]["kind"] == "struct"
+    assert "_hidden" not in names
+
+
+def test_load_tells_which_arrays_are_assumed_to_be_outputs(
+    run_json: Callable[..., Any], shapes: tuple[str, str]
+) -> None:
+    (row,) = run_json("load", *shapes, "--match", "scale")["names"]
+    assert any("y" in note and "output" in note for note in row["notes"])
+
+
+def test_load_tells_what_is_not_bound_and_why(
+    run_json: Callable[..., Any], shapes: tuple[str, str]
+) -> None:
+    names = {row["name"]: row for row in run_json("load", *shapes)["names"]}
+    for name in ("TWICE", "old_style", "small"):
+        assert not names[name]["bound"]
+        assert len(names[name]["reason"]) > 10
+
+
+def test_load_all_lists_hidden_and_included_names(
+    run_json: Callable[..., Any], shapes: tuple[str, str]
+) -> None:
+    names = {row["name"] for row in run_json("load", *shapes, "--all")["names"]}
+    assert {"add", "_hidden", "size_t"} <= names
+
+
+def test_load_prints_tables(run: Run, shapes: tuple[str, str]) -> None:
+    status, out, _ = run("load", *shapes)
+    assert status == 0
+    for text in ("add(a", "(n)->(n)", "Not bound", "old_style", " bound, "):
+        assert text in out
+
+
+def test_load_options_reach_the_header(
+    run_json: Callable[..., Any], tmp_path: Path, c_library: Callable[..., Path]
+) -> None:
+    (tmp_path / "inner").mkdir(exist_ok=True)
+    (tmp_path / "inner/inner.h").write_text("#define INNER 7\n", encoding="utf-8")
+    header = tmp_path / "outer.h"
+    header.write_text(
+        "#include <inner.h>\n#define DOUBLE (2 * GIVEN)\n"
+        "#ifdef FLAG\nint flagged(int x);\n#endif\n#ifdef GIVEN\nint f(int *x);\n#endif\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "words.toml").write_text('[f]\nx = "out"\n', encoding="utf-8")
+    library = c_library("int f(int *x) { return *x = 1; } int flagged(int x) { return x; }")
+    found = run_json(
+        "load", str(library), str(header), "-I", str(tmp_path / "inner"), "-D", "GIVEN=21",
+        "-D", "FLAG", "--annotate", str(tmp_path / "words.toml"),
+    )  # fmt: skip
+    names = {row["name"]: row for row in found["names"]}
+    assert "42" in names["DOUBLE"]["c"]
+    assert names["f"]["signature"].startswith("f()")
+    assert "flagged" in names
+
+
+def test_load_takes_several_libraries_or_the_process(run_json: Callable[..., Any]) -> None:
+    (row,) = run_json("load", "-", "stdlib.h", "--match", "div")["names"]
+    assert row["bound"]
+    (row,) = run_json("load", "m,z", "zlib.h", "--match", "zlibVersion")["names"]
+    assert row["bound"]
+
+
+# ---- info, cache ---------------------------------------------------------------------------------
+
+
+def test_info_tells_what_was_found(run_json: Callable[..., Any]) -> None:
+    import headway as hw
+
+    found = run_json("info")
+    assert found["versions"]["headway"]
+    assert sys.executable in found["versions"]["python"]
+    assert found["processor"]["affinity"] == sorted(os.sched_getaffinity(0))
+    assert found["threads"]["used"] == hw.get_num_threads()
+    assert set(found["compilers"]) == {"gcc", "clang"}
+    assert found["cache"]["path"] == os.environ["HEADWAY_CACHE_DIR"]
+
+
+def test_info_prints_a_line_for_each_thing(run: Run) -> None:
+    status, out, _ = run("info")
+    assert status == 0
+    for word in ("headway", "libclang", "cores", "SIMD", "threads", "gcc", "vector math", "cache"):
+        assert any(line.startswith(word) for line in out.splitlines()), word
+
+
+@pytest.mark.parametrize(
+    ("files", "processors"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.5),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_the_quota_of_the_control_group_is_read(
+    tmp_path: Path, files: dict[str, str], processors: float | None
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert _info.quota(tmp_path) == processors
+
+
+def test_cache_shows_and_clears_its_entries(
+    run: Run, run_json: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADWAY_CACHE_DIR", str(tmp_path))
+    room = _cachedir.room("headers")
+    assert room is not None
+    assert _cachedir.store(room / "entry", b"12345")
+    assert run_json("cache") == {
+        "path": str(tmp_path),
+        "entries": 1,
+        "size": 5,
+        "kinds": {"headers": {"entries": 1, "size": 5}},
+    }
+    assert "1 entries, 5 B" in run("cache")[1]
+    assert run_json("cache", "--clear")["removed"] == 1
+    assert run_json("cache")["entries"] == 0
+
+
+# ---- bench, demo ---------------------------------------------------------------------------------
+
+CALL = (
+    ("headway", ("METH_FASTCALL", "nanobind", "cffi", "ctypes")),
+    ("headway, GIL kept", ("METH_FASTCALL, GIL kept", "nanobind, GIL kept")),
+    ("headway, GIL released", ("METH_FASTCALL, GIL released",)),
+)
+
+
+def test_bench_call_reports_each_figure_or_why_not(run_json: Callable[..., Any]) -> None:
+    found = run_json("bench", "call", "--seconds", "0")
+    measured = {(row["ours"][0], row["theirs"][0]) for row in found["figures"] if row["theirs"]}
+    for ours, peers in CALL:
+        for peer in peers:
+            assert (ours, peer) in measured or peer in found["absent"]
+    assert "headway" not in found["absent"]
+    assert found["figures"][-1]["figure"].startswith("import headway")
+    assert "NumPy was not imported" in found["figures"][-1]["ours"][2]
+
+
+def test_bench_map_reports_each_figure_or_why_not(run: Run) -> None:
+    status, out, err = run("bench", "map", "--seconds", "0", "--markdown")
+    assert (status, err) == (0, "")
+    for text in (
+        "vector math, 1 thread, against the plain C loop",
+        "compiled with plain libm, against the plain C loop",
+        "2 threads against 1",
+        "loaded (no compiler), cos",
+        "loaded (no compiler), three-double sum",
+        "m.hypot on 10 elements",
+        "m.hypot on 1,000 elements",
+        "cast float32 input",
+        "against np.matmul",
+    ):
+        assert text in out
+
+
+def test_bench_shows_another_interpreter_beside(run_json: Callable[..., Any]) -> None:
+    found = run_json("bench", "call", "--seconds", "0", "--beside", sys.executable)
+    version = found["machine"]["python"]
+    assert all(version in row["beside"] for row in found["figures"])
+
+
+def test_bench_beside_something_without_headway_fails_in_one_line(run: Run, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho no module >&2\nexit 1\n", encoding="utf-8")
+    python.chmod(0o755)
+    status, _, err = run("bench", "call", "--seconds", "0", "--beside", str(python))
+    assert status == 1
+    assert "no module" in err.splitlines()[-1]
+
+
+@pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("scipy", "matplotlib", "cffi")),
+    reason="the demo's peers are in the extras bench and plot, which this interpreter lacks",
+)
+def test_demo_measures_every_way_and_draws_a_picture(
+    run_json: Callable[..., Any], tmp_path: Path
+) -> None:
+    found = run_json("demo", "--seconds", "0.01", "--output", str(tmp_path / "demo.png"))
+    beta, matmul = found["tables"]
+    assert [line["name"] for line in beta["lines"]] == [
+        "plain Python", "SciPy scalar", "SciPy vector", "cffi", "Headway loaded",
+        "Headway compiled", "Headway + vector math", "Headway + all cores", "plain C",
+    ]  # fmt: skip
+    assert all(line["per_element"] > 0 for line in beta["lines"] + matmul["lines"])
+    assert all("not on this machine" not in line["result"] for line in found["libraries"])
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
