@@ -18,6 +18,12 @@
 #define UNDER_THREAD_SANITIZER 0
 #endif
 
+#if defined(__SANITIZE_ADDRESS__)
+#define UNDER_ADDRESS_SANITIZER 1
+#else
+#define UNDER_ADDRESS_SANITIZER 0
+#endif
+
 static inline double seconds(void)
 {
     struct timespec t;
