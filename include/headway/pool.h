@@ -10,8 +10,8 @@
  * One process-wide pool is made on first use. Its size is HEADWAY_NUM_THREADS where that is set to
  * a number from 1 to 1024, else the CPUs in the affinity mask, bounded by the cgroup's quota. A
  * parallel loop started inside a worker of the pool, or by a loop's body on the calling thread,
- * runs inline. Workers are made when first wanted, block all signals, and run a loop in its caller's
- * floating-point environment; the exceptions they raise there are raised in the caller.
+ * runs inline. Workers are made when first wanted, block all signals, and run a loop in its
+ * caller's floating-point environment; the exceptions they raise there are raised in the caller.
  *
  * The pool survives fork(): the child keeps the number of threads and makes workers of its own.
  * Loops that other threads had under way in the parent do not exist in the child.
@@ -49,31 +49,33 @@ typedef void (*hw_loop_body)(void *context, size_t begin, size_t end, unsigned w
 typedef bool (*hw_loop_poll)(void *context);
 
 typedef struct hw_loop {
-    size_t length;       /* elements */
-    size_t chunk;        /* elements a chunk, at least 1 */
-    size_t unit;         /* pieces of a chunk are cut at multiples of this many elements from its
-                            start; 0 means 1 */
+    size_t length; /* elements */
+    size_t chunk;  /* elements a chunk, at least 1 */
+    size_t unit;   /* pieces of a chunk are cut at multiples of this many elements from its
+                      start; 0 means 1 */
     hw_loop_body body;
-    hw_loop_poll poll;   /* nullable */
-    void *context;       /* handed to body and poll */
+    hw_loop_poll poll; /* nullable */
+    void *context;     /* handed to body and poll */
 } hw_loop;
 
 /* The process-wide pool; never NULL, the same for the life of the process. Thread-safety: any. */
 hw_pool *hw_pool_shared(void);
 
-/* How many threads a loop uses unless it says otherwise, the caller included. Thread-safety: any. */
+/* How many threads a loop uses unless it says otherwise, the caller included. Thread-safety: any.
+ */
 unsigned hw_pool_threads(const hw_pool *pool);
 
-/* Sets that number, 1 to 1024, for loops that start afterwards; HW_INVALID outside. Thread-safety: any. */
+/* Sets that number, 1 to 1024, for loops that start afterwards; HW_INVALID outside. Thread-safety:
+ * any. */
 hw_status hw_pool_set_threads(hw_pool *pool, unsigned threads);
 
 /*
  * Runs the loop on at most `threads` threads (0: the pool's number) and returns when every element
  * is done: HW_OK, or HW_CANCELLED where poll returned true (pieces under way were finished, the
- * rest never started). HW_SYSTEM only in the child of a fork() that body or poll made on the calling
- * thread while workers had pieces under way: those are missing there. Never fails for want of
- * threads: where none can be made, the caller does it all. Thread-safety: any; loops from several
- * threads at once share the workers.
+ * rest never started). HW_SYSTEM only in the child of a fork() that body or poll made on the
+ * calling thread while workers had pieces under way: those are missing there. Never fails for want
+ * of threads: where none can be made, the caller does it all. Thread-safety: any; loops from
+ * several threads at once share the workers.
  */
 hw_status hw_pool_parallel_for(hw_pool *pool, const hw_loop *loop, unsigned threads);
 

@@ -82,10 +82,7 @@ static unsigned group_quota(const char *root, const char *mount, const char *gro
     return 0;
 }
 
-static unsigned tighter(unsigned a, unsigned b)
-{
-    return a == 0 || (b != 0 && b < a) ? b : a;
-}
+static unsigned tighter(unsigned a, unsigned b) { return a == 0 || (b != 0 && b < a) ? b : a; }
 
 /* The tightest quota from `group` up to the mount point itself. Cuts `group` up. Inside a container
  * the group's path is often the host's and leads nowhere; the mount point is then its own group. */

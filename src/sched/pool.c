@@ -5,15 +5,15 @@
  * A loop under way is a `run` on its caller's stack. Chunks are handed out by one atomic counter.
  * Whoever works on a run (the caller, and helpers from the crew) does so in batches: as many whole
  * chunks, or as much of one chunk, as take about TARGET. The clock is read between batches only.
- * After each batch, whoever finished it looks at how much is left and at its own pace; where what is
- * left would keep one thread more busy for longer than WORTH, it asks the crew for one. Nobody else
- * ever wakes anybody, so a short loop costs a few clock reads and no system call, and a long one
- * gathers its helpers in a tree: each that arrives may ask for more.
+ * After each batch, whoever finished it looks at how much is left and at its own pace; where what
+ * is left would keep one thread more busy for longer than WORTH, it asks the crew for one. Nobody
+ * else ever wakes anybody, so a short loop costs a few clock reads and no system call, and a long
+ * one gathers its helpers in a tree: each that arrives may ask for more.
  *
  * Why every element is handled exactly once: `next` moves only by compare-and-swap, so each chunk
- * has one taker, which finishes it, piece after piece, before it takes another or leaves. The caller
- * returns when `next` has reached the end and, under the crew's lock, it sees no helper on the run
- * and has taken the run off the list where helpers find it.
+ * has one taker, which finishes it, piece after piece, before it takes another or leaves. The
+ * caller returns when `next` has reached the end and, under the crew's lock, it sees no helper on
+ * the run and has taken the run off the list where helpers find it.
  *
  * Why what helpers wrote is visible to the caller: a helper leaves by taking the lock and counting
  * itself out; the caller sees the count under the same lock. What the caller wrote before the loop
@@ -61,7 +61,7 @@ typedef struct run run;
 struct hw_pool {
     _Atomic unsigned threads; /* 0 until first asked for */
     _Atomic(crew *) crew;     /* NULL until the first helper is wanted, and in a forked child */
-    crew *lost;               /* crews of the processes this one was forked from; child handler only */
+    crew *lost; /* crews of the processes this one was forked from; child handler only */
 };
 
 /* The worker threads of one process. `lock` guards everything here and a run's second half. */
@@ -236,16 +236,14 @@ static void forget_crew(void)
 {
     crew *c = atomic_load_explicit(&shared_pool.crew, memory_order_relaxed);
     if (c) {
-        c->lost = shared_pool.lost; /* stays reachable: its memory is a copy nobody can free safely */
+        c->lost =
+            shared_pool.lost; /* stays reachable: its memory is a copy nobody can free safely */
         shared_pool.lost = c;
         atomic_store_explicit(&shared_pool.crew, NULL, memory_order_relaxed);
     }
 }
 
-static void set_fork_handler(void)
-{
-    pthread_atfork(NULL, NULL, forget_crew);
-}
+static void set_fork_handler(void) { pthread_atfork(NULL, NULL, forget_crew); }
 
 /* The pool's crew, made where there is none; NULL without memory. */
 static crew *crew_of(hw_pool *pool)
@@ -539,8 +537,8 @@ static bool gather(run *r, int64_t polled)
     return true;
 }
 
-/* The caller's part, once it has been at work for `warm` ns: works until nothing is left to take. False where a fork left
- * it without helpers that had chunks under way. */
+/* The caller's part, once it has been at work for `warm` ns: works until nothing is left to take.
+ * False where a fork left it without helpers that had chunks under way. */
 static bool lead(hand *h, int64_t warm)
 {
     run *r = h->run;

@@ -64,8 +64,8 @@ static void a_thread_count_is_a_decimal_number_in_range(void **state)
 static void anything_else_is_no_thread_count(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {
-        "", " ", "0", "-1", "+2", "1025", "2.5", "4x", "x4", "4 4", "0x4", "99999999999999999999999"};
+    static const char *const wrong[] = {"",    " ",  "0",  "-1",  "+2",  "1025",
+                                        "2.5", "4x", "x4", "4 4", "0x4", "99999999999999999999999"};
     assert_int_equal(hw_cpus_parse(NULL, 1024), 0);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_int_equal(hw_cpus_parse(wrong[i], 1024), 0);

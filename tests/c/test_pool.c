@@ -20,7 +20,8 @@
 
 enum { MOST_WORKERS = 1024 };
 
-/* ---- a body that checks what the header promises ---------------------------------------------- */
+/* ---- a body that checks what the header promises ----------------------------------------------
+ */
 
 typedef struct chunk_state {
     _Atomic unsigned owner; /* worker + 1; 0: not begun */
@@ -142,7 +143,8 @@ static void assert_fine(const char *wrong)
         fail_msg("%s", wrong);
 }
 
-/* ---- handling every element ------------------------------------------------------------------- */
+/* ---- handling every element -------------------------------------------------------------------
+ */
 
 static void every_element_is_handled_exactly_once_whatever_the_shape(void **state)
 {
@@ -230,7 +232,8 @@ static void a_short_loop_stays_on_its_caller(void **state)
     assert_true(alone > 950); /* all, but where the caller was interrupted */
 }
 
-/* ---- nesting ---------------------------------------------------------------------------------- */
+/* ---- nesting ----------------------------------------------------------------------------------
+ */
 
 typedef struct nest {
     _Atomic size_t inner;
@@ -276,7 +279,8 @@ static void a_loop_inside_a_loop_runs_inline(void **state)
     assert_int_equal(atomic_load(&n.failed), 0);
 }
 
-/* ---- poll and cancelling ---------------------------------------------------------------------- */
+/* ---- poll and cancelling ----------------------------------------------------------------------
+ */
 
 typedef struct polled {
     record *record;
@@ -408,7 +412,8 @@ static void a_loop_cancelled_while_the_caller_waits_says_so(void **state)
     assert_int_equal(p.calls, 12);
 }
 
-/* ---- several callers -------------------------------------------------------------------------- */
+/* ---- several callers --------------------------------------------------------------------------
+ */
 
 enum { CALLERS = 5, ROUNDS = 12 };
 
@@ -474,7 +479,8 @@ static void check_sharing(void)
     _Exit(second.workers >= 2 ? 0 : 4);
 }
 
-/* ---- the pool's number of threads ------------------------------------------------------------- */
+/* ---- the pool's number of threads -------------------------------------------------------------
+ */
 
 static void the_number_of_threads_is_settable_within_bounds(void **state)
 {
@@ -518,7 +524,8 @@ static void a_loop_that_says_no_number_uses_the_pools(void **state)
     assert_int_equal(hw_pool_set_threads(pool, before), HW_OK);
 }
 
-/* ---- what a worker is ------------------------------------------------------------------------- */
+/* ---- what a worker is -------------------------------------------------------------------------
+ */
 
 typedef struct surroundings {
     _Atomic unsigned helped;       /* pieces a helper did */
@@ -588,7 +595,8 @@ static void floating_point_exceptions_of_workers_reach_the_caller(void **state)
     feclearexcept(FE_ALL_EXCEPT);
 }
 
-/* ---- processes of their own ------------------------------------------------------------------- */
+/* ---- processes of their own -------------------------------------------------------------------
+ */
 
 static int tasks(void)
 {

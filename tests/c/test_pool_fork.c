@@ -136,7 +136,8 @@ static void forking_while_other_threads_run_loops_hangs_nobody(void **state)
     assert_int_equal(atomic_load(&failed_loops), 0);
 }
 
-/* ---- a fork inside a loop, on the calling thread ----------------------------------------------- */
+/* ---- a fork inside a loop, on the calling thread -----------------------------------------------
+ */
 
 typedef struct forker {
     tally tally;
@@ -237,7 +238,8 @@ static void a_loop_survives_a_fork_in_poll(void **state)
     }
 }
 
-/* ---- no thread to be had ----------------------------------------------------------------------- */
+/* ---- no thread to be had -----------------------------------------------------------------------
+ */
 
 static _Atomic bool refuse;
 static _Atomic int refused;
