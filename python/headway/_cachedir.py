@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +53,8 @@ def store(path: Path, content: bytes, *, executable: bool = False) -> bool:
     Returns False where the directory cannot be written (a cache is a convenience: its absence
     costs time, never the result).
     """
+    import tempfile  # most caches are only read
+
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     except OSError:

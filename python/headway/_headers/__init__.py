@@ -8,10 +8,13 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from headway._headers import _cache
 from headway._headers._request import Request
 
 __all__ = ["Declarations", "read"]
@@ -36,31 +39,48 @@ class Declarations:
         The compiler's warnings.
     """
 
-    def __init__(
-        self,
-        records: Mapping[str, Record],
-        listed: Iterable[str],
-        refused: Iterable[str],
-        files: Iterable[str],
-        diagnostics: Iterable[str],
-    ) -> None:
-        self._records = records
-        self.listed = tuple(listed)
-        self.refused = tuple(refused)
-        self.files = tuple(files)
-        self.diagnostics = tuple(diagnostics)
+    def __init__(self, entry: _cache.Entry, again: Callable[[], _cache.Entry]) -> None:
+        self._again = again
+        self._use(entry)
+
+    def _use(self, entry: _cache.Entry) -> None:
+        header = entry.header
+        self._body = entry.body
+        self._ends: list[int] = header["ends"]
+        self._index: dict[str, int] = {name: i for i, name in enumerate(header["names"])}
+        self.listed: tuple[str, ...] = tuple(header["listed"])
+        self.refused: tuple[str, ...] = tuple(header["refused"])
+        self.files: tuple[str, ...] = tuple(file[0] for file in header["files"])
+        self.diagnostics: tuple[str, ...] = tuple(header["diagnostics"])
 
     def get(self, name: str) -> Record | None:
         """The record of an ordinary name, of a tag's key, or of a tag's bare name."""
-        record = self._records.get(name)
-        if record is None and " " not in name:
-            for word in _TAG_WORDS:
-                record = record or self._records.get(f"{word} {name}")
+        try:
+            return self._get(name)
+        except _cache.MALFORMED:  # a cache entry whose checksums are right and records are not
+            self._use(self._again())
+            return self._get(name)
+
+    def _get(self, name: str) -> Record | None:
+        at = self._index.get(name)
+        if at is None and " " not in name:
+            found = (self._index.get(f"{word} {name}") for word in _TAG_WORDS)
+            at = next((i for i in found if i is not None), None)
+        if at is None:
+            return None
+        record: Record = {**self._decode(at)}
+        doc = record.get("doc")
+        if isinstance(doc, int):  # kept apart, since declarations share comments
+            record["doc"] = self._decode(len(self._index) + doc)
         return record
+
+    def _decode(self, at: int) -> Any:
+        start = self._ends[at - 1] if at else 0
+        return json.loads(self._body[start : self._ends[at]])
 
     def names(self) -> list[str]:
         """All ordinary names, those of system headers included."""
-        return [name for name in self._records if " " not in name]
+        return [name for name in self._index if " " not in name]
 
 
 def read(
@@ -97,10 +117,18 @@ def read(
     HeaderError
         A header is missing, or C has an error.
     """
-    from headway._headers import _read
-
     request = Request(headers, source, include_dirs, defines, extra_args, extra_headers)
-    reading = _read.read(request)
-    return Declarations(
-        reading.records, reading.listed, reading.refused, reading.contents, reading.diagnostics
-    )
+    key = request.key
+
+    def again() -> _cache.Entry:
+        from headway._headers import _read
+
+        started = time.time_ns()
+        reading = _read.read(request)
+        entry = _cache.entry_of(key, reading, started)
+        if cache and reading.complete:
+            _cache.store(key, entry)
+        return entry
+
+    entry = _cache.load(key) if cache else None
+    return Declarations(entry or again(), again)

@@ -39,9 +39,11 @@ def clean(comment: str) -> str:
         text = line.rstrip()
         if _RULE.match(text.strip()) or _STRUCTURE.match(text):
             continue
-        text = _PARAM.sub(r"\1: ", text)
-        text = _COMMAND.sub(lambda match: _LABELS[match[1]], text)
-        lines.append(_WORD.sub(r"\1", text).replace("\\f$", "$"))
+        if "@" in text or "\\" in text:
+            text = _PARAM.sub(r"\1: ", text)
+            text = _COMMAND.sub(lambda match: _LABELS[match[1]], text)
+            text = _WORD.sub(r"\1", text).replace("\\f$", "$")
+        lines.append(text)
     return _dedent(lines)
 
 
@@ -77,6 +79,7 @@ class Comments:
             self._starts.append(match.end())
         self._ending: dict[int, tuple[int, int]] = {}  # last line: (start, end)
         self._beginning: dict[int, tuple[int, int]] = {}
+        self._cleaned: dict[tuple[int, int], str] = {}
         self._scan()
 
     def _scan(self) -> None:
@@ -140,5 +143,7 @@ class Comments:
         return self._read(found)
 
     def _read(self, span: tuple[int, int]) -> str:
-        text = clean(self._text[slice(*span)].decode("utf-8", "replace"))
-        return text if re.search(r"[^\W\d_]{2}", text) else ""
+        if span not in self._cleaned:
+            text = clean(self._text[slice(*span)].decode("utf-8", "replace"))
+            self._cleaned[span] = text if re.search(r"[^\W\d_]{2}", text) else ""
+        return self._cleaned[span]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from headway._headers._comments import Comments, clean
 from headway._headers._libclang import Cursor, CursorKind, Type, TypeKind
-from headway._headers._types import Record, Types, annotations, unsupported
+from headway._headers._types import Record, Types, unsupported, words_of
 from headway._headers._unit import Unit
 
 _STATIC = 3  # CX_SC_Static
@@ -25,10 +25,11 @@ def declare(spelled: str, name: str) -> str:
 
 def _declarator(spelled: str) -> int:
     """Where the name goes: after the innermost ``(*``, else before the first bracket."""
-    at = spelled.find("(*")
+    at = min((i for i in (spelled.find("("), spelled.find("[")) if i >= 0), default=-1)
     if at < 0:
-        ends = [i for i in (spelled.find("["), _parameters(spelled)) if i >= 0]
-        return min(ends, default=len(spelled))
+        return len(spelled)
+    if not spelled.startswith("(*", at):
+        return at
     while True:
         while at < len(spelled) and spelled[at] in "(* ":
             at += 1
@@ -36,11 +37,6 @@ def _declarator(spelled: str) -> int:
         if word is None:
             return at
         at += len(word)
-
-
-def _parameters(spelled: str) -> int:
-    """Where the parameter list of a function type starts; -1 where it is none."""
-    return spelled.find("(") if spelled.endswith(")") else -1
 
 
 def evaluate(unit: Unit, cursor: Cursor) -> int | float | bytes | None:
@@ -120,7 +116,7 @@ class Declarations:
     def _function(self, name: str, cursor: Cursor) -> Record:
         clang, types = self._clang, self._types
         type_ = clang.getCursorType(cursor)
-        if type_.kind != TypeKind.FUNCTION and type_.kind != TypeKind.FUNCTION_NO_PROTOTYPE:
+        if type_.kind not in (TypeKind.FUNCTION, TypeKind.FUNCTION_NO_PROTOTYPE):
             type_ = clang.getCanonicalType(type_)  # declared by a typedef of a function type
         result = clang.getCursorResultType(cursor)
         location = clang.getCursorLocation(cursor)
@@ -141,7 +137,7 @@ class Declarations:
             "defined": defined,
             "file": file,
             "line": line,
-            "words": annotations(clang, cursor),
+            "words": words_of(clang, cursor),
         }
         record["prototype"] = prototype(record)
         reason = _refusal(record)
@@ -166,7 +162,7 @@ class Declarations:
             "c": types.spelling(type_),
             "type": types.decayed(type_),
             "bounds": types.bounds(type_),
-            "words": annotations(clang, cursor) if cursor is not None else "",
+            "words": words_of(clang, cursor) if cursor is not None else "",
         }
 
     def _variable(self, name: str, cursor: Cursor) -> Record:
@@ -216,9 +212,10 @@ class Declarations:
     def constants(self) -> None:
         """Record the constants of every enum met, wherever it was declared."""
         for key, tag in self._types.tags.items():
+            self._place(key, self._types.definitions[key])
             for name, value in tag.get("members", ()):
                 self.records[name] = {"k": "const", "name": name, "value": value, "enum": key}
-                self.places.setdefault(name, set()).update(self.places.get(key, ()))
+                self.places.setdefault(name, set()).update(self.places[key])
 
     # ---- comments
 

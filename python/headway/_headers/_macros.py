@@ -2,7 +2,7 @@
 """Macros as records: the constants among them have a value, the others a reason.
 
 What a macro is worth only the compiler knows. A second unit includes the same headers and then
-declares a variable for each macro, ``__auto_type hw_v0 = (MACRO);``, which libclang evaluates. A
+declares a variable for each macro, ``__auto_type v = MACRO;``, which libclang evaluates. A
 third one asks again about those that are not numbers: strings, pointers made of integers, types.
 """
 
@@ -22,11 +22,14 @@ _BODY_TOKEN = re.compile(
 )
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_]\w*\Z")
-_VALUE = "__auto_type hw_q{i} = ({m});"
-_STRING = "const char *hw_q{i} = {m}; extern __typeof__({m}) hw_t{i};"
-_POINTER = "__auto_type hw_q{i} = (__UINTPTR_TYPE__)({m}); extern __typeof__({m}) hw_t{i};"
-_TYPE = "typedef {m} hw_q{i};"
-_RANGE = "__auto_type hw_q{i} = (({m}) == (double)({m}) || ({m}) != ({m}));"
+_DEFINED = "#ifdef {m}\nextern char __headway_a{i};\n#endif"
+_VALUE = "__auto_type __headway_q{i} = __builtin_choose_expr(1, {m}, 0);"
+_STRING = "const char *__headway_q{i} = {m}; extern __typeof__({m}) __headway_t{i};"
+_POINTER = (
+    "__auto_type __headway_q{i} = (__UINTPTR_TYPE__)({m}); extern __typeof__({m}) __headway_t{i};"
+)
+_TYPE = "typedef {m} __headway_q{i};"
+_RANGE = "__auto_type __headway_q{i} = (({m}) == (double)({m}) || ({m}) != ({m}));"
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _OF_PLACE = {"__LINE__", "__FILE__", "__COUNTER__", "__DATE__", "__TIME__", "__TIMESTAMP__",
              "__BASE_FILE__", "__FILE_NAME__", "__INCLUDE_LEVEL__"}  # fmt: skip
@@ -46,11 +49,13 @@ class Macro:
 Ask = Callable[[Sequence[str]], tuple[Unit, int]]
 Answer = tuple[Unit, Cursor, Cursor | None]  # the variable, and the one declared for its type
 Reader = Callable[[str, Answer | None, str], None]
+Question = tuple[str, str, Reader]  # a macro or expression, the form of the question, who listens
 
 
 def definitions(unit: Unit, cursors: Iterable[Cursor]) -> dict[str, Macro]:
     """The macros that files define, the last definition of each; some may be undefined again."""
-    clang, found = unit.clang, {}
+    clang = unit.clang
+    found: dict[str, Macro] = {}
     for cursor in cursors:
         if cursor.kind != CursorKind.MACRO_DEFINITION:
             continue
@@ -97,27 +102,21 @@ class Evaluator:
         self._ordinary = ordinary
         self._alive: set[str] = set()
         self._reasons: dict[str, str] = {}
-        self._strings: list[str] = []
-        self._pointers: list[str] = []
-        self._types: list[str] = []
-        self._ranges: list[str] = []
+        self._further: list[Question] = []
         self._zeros: dict[str, int] = {}  # strings with NUL bytes inside: their length
 
     def run(self) -> dict[str, Record]:
-        """Ask, in at most a handful of units."""
-        values = []
+        """Ask, in two units but for macros that need a closer look."""
+        questions: list[Question] = []
         for name, macro in self._macros.items():
             reason = self._unfit(macro)
             if reason:
                 self._reasons[name] = reason
             elif not self._alias(name):
-                values.append(name)
-        self._survivors()
-        self._each([n for n in values if n in self._alive], _VALUE, self._value)
-        self._each(self._strings, _STRING, self._string)
-        self._each(self._pointers, _POINTER, self._pointer)
-        self._each(self._types, _TYPE, self._type)
-        self._each(self._ranges, _RANGE, self._range)
+                questions.append((name, _VALUE, self._value))
+        self._ask_all(questions, list(self._macros))
+        self._further = [q for q in self._further if q[0] in self._alive]
+        self._ask_all(self._further)
         self._bytes()
         for name in self._alive - self.records.keys() - self._ordinary.keys():
             reason = self._reasons.get(name, "a macro that is not a constant")
@@ -176,44 +175,37 @@ class Evaluator:
 
     # ---- with the compiler
 
-    def _survivors(self) -> None:
-        """Find the macros that are still defined at the end of the headers."""
-        names = list(self._macros)
-        lines = []
-        for i, name in enumerate(names):
-            lines += [f"#ifdef {name}", f"extern char hw_a{i};", "#endif"]
-        unit, _ = self._ask(lines)
-        with unit:
-            found = _variables(unit)
-        self._alive = {name for i, name in enumerate(names) if f"hw_a{i}" in found}
-
-    def _each(self, names: Sequence[str], question: str, read: Reader) -> None:
-        """Ask one question about each macro.
+    def _ask_all(self, questions: Sequence[Question], names: Sequence[str] = ()) -> None:
+        """Ask about macros, and whether `names` are still defined at the end of the headers.
 
         A macro that breaks the syntax in spite of its looks may take its neighbours along; the
         ones without an answer and without an error of their own are asked about again.
         """
-        if not names:
+        if not questions and not names:
             return
-        unit, first = self._ask([question.format(i=i, m=m) for i, m in enumerate(names)])
+        lines = [_DEFINED.format(i=i, m=name) for i, name in enumerate(names)]
+        skipped = sum(line.count("\n") + 1 for line in lines)
+        lines += [text.format(i=i, m=name) for i, (name, text, _) in enumerate(questions)]
+        unit, first = self._ask(lines)
         with unit:
             errors: dict[int, str] = {}
             for error in unit.diagnostics(ERROR):
-                errors.setdefault(error.main_line - first, error.message)
+                errors.setdefault(error.main_line - first - skipped, error.message)
             found = _variables(unit)
+            self._alive.update(name for i, name in enumerate(names) if f"__headway_a{i}" in found)
             lost = []
-            for i, name in enumerate(names):
-                cursor = found.get(f"hw_q{i}")
-                if i in errors or (cursor is None and len(names) == 1):
+            for i, (name, text, read) in enumerate(questions):
+                cursor = found.get(f"__headway_q{i}")
+                if i in errors or (cursor is None and len(questions) == 1):
                     read(name, None, errors.get(i, "it is not an expression"))
                 elif cursor is None:
-                    lost.append(name)
+                    lost.append((name, text, read))
                 else:
-                    read(name, (unit, cursor, found.get(f"hw_t{i}")), "")
-        half = len(lost) // 2 or 1
+                    read(name, (unit, cursor, found.get(f"__headway_t{i}")), "")
         if lost:
-            self._each(lost[:half], question, read)
-            self._each(lost[half:], question, read)
+            half = len(lost) // 2
+            self._ask_all(lost[:half])
+            self._ask_all(lost[half:])
 
     def _keep(self, name: str, value: float | str, **more: Encoded) -> None:
         self.records[name] = {"k": "macro", "name": name, "value": value, **more}
@@ -221,7 +213,7 @@ class Evaluator:
     def _value(self, name: str, answer: Answer | None, error: str) -> None:
         if answer is None:
             self._reasons[name] = f"a macro that is not a constant: {error}"
-            self._types.append(name)
+            self._further.append((name, _TYPE, self._type))
             return
         unit, cursor, _ = answer
         types = Types(unit.clang)
@@ -231,28 +223,27 @@ class Evaluator:
             kind = type_ if isinstance(type_, str) else type_[1]
             self._reasons[name] = f"a macro that is neither an integer, a float nor text: {kind}"
         elif type_[0] == "ptr":
-            (self._strings if type_[1] == "char" else self._pointers).append(name)
+            if type_[1] == "char":
+                self._further.append((name, _STRING, self._string))
+            self._further.append((name, _POINTER, self._pointer))
         elif type_ == "long double" and value in (0.0, float("inf"), float("-inf")):
             self._keep(name, float(value))
-            self._ranges.append(name)
+            self._further.append((name, _RANGE, self._range))
         elif isinstance(value, int | float):
             self._keep(name, value)
 
     def _string(self, name: str, answer: Answer | None, _error: str) -> None:
         """Characters: the array type tells the length, zero bytes inside included."""
-        size = 0
-        if answer is not None and answer[2] is not None:
-            unit, cursor, array = answer
-            type_ = Types(unit.clang).encode(unit.clang.getCursorType(array))
-            value = evaluate(unit, cursor)
-            size = int(type_[2] or 0) if type_[0] == "arr" else 0
-            if size and isinstance(value, bytes) and len(value) == size - 1:
-                self._keep(name, value.decode("latin-1"))
-                return
-        if size:
+        if answer is None or answer[2] is None:
+            return
+        unit, cursor, array = answer
+        type_ = Types(unit.clang).encode(unit.clang.getCursorType(array))
+        size = int(type_[2] or 0) if type_[0] == "arr" else 0
+        value = evaluate(unit, cursor)
+        if size and isinstance(value, bytes) and len(value) == size - 1:
+            self._keep(name, value.decode("latin-1"))
+        elif size:
             self._zeros[name] = size - 1
-        else:
-            self._pointers.append(name)
 
     def _bytes(self) -> None:
         """Read strings byte by byte where libclang stops at a zero, or does not look."""
@@ -266,12 +257,14 @@ class Evaluator:
                 if isinstance(value, int):
                     text.append(value % 256)
 
-            self._each([f"({name})[{i}]" for i in range(size)], _VALUE, read)
+            self._ask_all([(f"({name})[{i}]", _VALUE, read) for i in range(size)])
             if len(text) == size:
                 self._keep(name, bytes(text).decode("latin-1"))
 
     def _pointer(self, name: str, answer: Answer | None, _error: str) -> None:
         """An integer made a pointer, such as MAP_FAILED."""
+        if name in self.records or name in self._zeros:
+            return  # it is a string
         value = evaluate(answer[0], answer[1]) if answer is not None else None
         if answer is None or not isinstance(value, int) or answer[2] is None:
             self._reasons[name] = "a macro that is an address known at run time only"
@@ -310,7 +303,7 @@ def _variables(unit: Unit) -> dict[str, Cursor]:
     for cursor in unit.children():
         if cursor.kind in (CursorKind.VAR, CursorKind.TYPEDEF):
             name = clang.text(clang.getCursorSpelling(cursor))
-            if name.startswith("hw_"):
+            if name.startswith("__headway_"):
                 found[name] = cursor
     return found
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headway._errors import HeaderError
+from headway._headers._cache import lookups
 from headway._headers._declare import Declarations
 from headway._headers._libclang import Cursor, CursorKind
 from headway._headers._macros import Evaluator, definitions
@@ -36,15 +37,19 @@ class Reading:
     """What reading gave.
 
     `records` holds ordinary names and, by key, tags. `listed` and `refused` are the names of the
-    requested headers themselves. `contents` are the files read, as they were read.
+    requested headers themselves. `contents` are the files read, as they were read;
+    `absent` and `present` the files that were only looked for.
     """
 
     records: dict[str, Record]
     listed: list[str]
     refused: list[str]
     diagnostics: list[str]
-    inclusions: list[Inclusion]
     contents: dict[str, bytes]
+    absent: list[str]
+    present: list[str]
+    complete: bool  # whether these are all the look-ups there were
+    libclang: str
 
 
 def read(request: Request) -> Reading:
@@ -84,13 +89,16 @@ def read(request: Request) -> Reading:
             places[name] = {unit.path(macros[name].file)}
         own = _own_files(request, inclusions)
         listed, refused = _listed(ordinary, types.tags, places, own)
+        contents = {os.path.abspath(unit.path(handle)): unit.contents(handle) for handle in handles}
+        scanned = {**contents, request.name: text.encode()}
         return Reading(
             {**types.tags, **ordinary},
             listed,
             refused,
             [str(diagnostic) for diagnostic in found],
-            inclusions,
-            {unit.path(handle): unit.contents(handle) for handle in handles},
+            contents,
+            *lookups(request, inclusions, scanned),
+            unit.clang.path,
         )
 
 
@@ -106,7 +114,9 @@ def _explain(errors: Sequence[Diagnostic], request: Request) -> str:
 
 
 def _inclusions(unit: Unit, cursors: Sequence[Cursor]) -> tuple[list[Inclusion], list[int]]:
-    clang, found, handles = unit.clang, [], {}
+    clang = unit.clang
+    found: list[Inclusion] = []
+    handles: dict[int, None] = {}
     for cursor in cursors:
         if cursor.kind != CursorKind.INCLUSION:
             continue
@@ -158,13 +168,14 @@ def _listed(
     places: dict[str, set[str]],
     own: set[str],
 ) -> tuple[list[str], list[str]]:
-    listed, refused = [], []
+    listed: list[str] = []
+    refused: list[str] = []
     for name, record in ordinary.items():
         if not name.startswith("_") and not own.isdisjoint(places.get(name, ())):
             (refused if record["k"] == "refused" else listed).append(name)
     for key in tags:
         name = key.partition(" ")[2]
-        if name.isidentifier() and not name.startswith("_") and name not in ordinary:
-            if not own.isdisjoint(places.get(key, ())) and name not in listed:
-                listed.append(name)
+        bindable = name.isidentifier() and not name.startswith("_") and name not in ordinary
+        if bindable and name not in listed and not own.isdisjoint(places[key]):
+            listed.append(name)
     return sorted(listed), sorted(refused)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import headway
 from headway._headers._search import Search
 
 FORMAT = 1  # of the records and the cache; raised when either changes
@@ -47,13 +48,21 @@ class Request:
         """What tells this request from another."""
         return {
             "format": FORMAT,
+            "version": getattr(headway, "__version__", ""),
             "headers": [list(include) for include in self.includes],
             "extra_headers": self.extra_headers,
             "source": self.source,
             "search": [list(self.search.user), list(self.search.system)],
             "defines": {name: self.defines[name] for name in self.defines},
             "arguments": self.extra_args,
+            "directory": os.getcwd() if self._relative() else "",
         }
+
+    def _relative(self) -> bool:
+        """Whether the working directory matters: the source's own includes start there."""
+        lines = (self.source or "").split("\n")
+        quoting = any('"' in line and line.lstrip().startswith("#") for line in lines)
+        return quoting or "-include" in self.extra_args
 
     def arguments(self) -> list[str]:
         """The command line for libclang."""

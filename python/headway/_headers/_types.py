@@ -45,6 +45,7 @@ class Types:
     def __init__(self, clang: Clang) -> None:
         self.clang = clang
         self.tags: dict[str, Record] = {}
+        self.definitions: dict[str, Cursor] = {}  # by key; the first declaration where incomplete
         self._keys: dict[int, str] = {}  # address of a declaration: key
         self._named_by: dict[str, str] = {}  # key: "tag" or "typedef"
         self._known: dict[int, Encoded] = {}  # address of a type: encoding
@@ -195,6 +196,7 @@ class Types:
         cursor = definition if complete else declaration
         record: Record = {"k": key.partition(" ")[0], "name": key}
         self.tags[key] = record
+        self.definitions[key] = cursor
         if record["k"] == "enum":
             self._describe_enum(record, cursor)
         else:
@@ -264,7 +266,7 @@ class Types:
         }
         if width >= 0:
             self._bit_field(field, bits, clang.Type_getSizeOf(type_), size)
-        words = annotations(clang, cursor)
+        words = words_of(clang, cursor)
         if words:
             field["words"] = words
         return field, max(clang.Type_getAlignOf(type_), 0)
@@ -282,9 +284,9 @@ class Types:
             return
         declared = field["type"]
         base = self.tags[declared[1]]["base"] if declared[0] == "enum" else declared
-        for unit, name in _BY_SIZE.items():
-            offset = min(bits // 8, size - unit)
-            if offset >= 0 and bits - 8 * offset + width <= 8 * unit:
+        for narrower, name in _BY_SIZE.items():
+            offset = min(bits // 8, size - narrower)
+            if offset >= 0 and bits - 8 * offset + width <= 8 * narrower:
                 signed = {"char": "signed char"}.get(name, name)
                 narrow = f"unsigned {name}" if base in _UNSIGNED else signed
                 field.update(type=narrow, offset=offset, bit_offset=bits - 8 * offset)
@@ -292,7 +294,7 @@ class Types:
         field["type"] = ["bad", f"bit-field {field['name']} straddles storage units"]
 
 
-def annotations(clang: Clang, cursor: Cursor) -> str:
+def words_of(clang: Clang, cursor: Cursor) -> str:
     """The words of ``headway/annotate.h`` on a declaration, joined by commas."""
     if not clang.Cursor_hasAttrs(cursor):
         return ""

@@ -77,7 +77,7 @@ class Unit:
 
     def close(self) -> None:
         """Free the tree; cursors and types of it are invalid from here on."""
-        if self._unit:
+        if self._unit.value:
             self.clang.disposeTranslationUnit(self._unit)
             self._unit = c_void_p()
         if self._index:
