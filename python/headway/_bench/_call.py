@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 import subprocess
 import sys
@@ -76,7 +77,7 @@ def arrays(peers: Peers) -> Contest:
         contest.add(
             f"headway, GIL {doing}",
             f'hw.load, annotated "in, size=n" and gil="{gil}"',
-            lambda function=module.total: local(function),
+            functools.partial(local, module.total),
         )
     contest.add(
         "METH_FASTCALL, GIL kept",

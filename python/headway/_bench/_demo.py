@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -123,21 +124,19 @@ class _BetaWays:
         """One evaluation with Python floats."""
         contest = Contest("one call", "call")
 
-        def scalars(function: Any) -> dict[str, Any]:
-            return {"f": function, "a": _map.A, "b": _map.B, "x": 0.3}
+        def scalars(expression: str, get: Callable[[], Any]) -> tuple[str, dict[str, Any]]:
+            return expression, {"f": get(), "a": _map.A, "b": _map.B, "x": 0.3}
 
-        call = "f(a, b, x)"
-        for name, get in [
-            ("plain Python", lambda: plain_beta_logpdf),
-            ("cffi", lambda: self.peers.cffi.lib.beta_logpdf),
-            ("Headway loaded", lambda: self.loaded),
-            ("Headway compiled", lambda: self.compiled),
-            ("Headway + vector math", lambda: self.vector),
-        ]:
-            contest.add(name, "", lambda get=get: (call, scalars(get())))
-        contest.add(
-            "SciPy scalar", "", lambda: ("f(x, a, b)", scalars(self.peers.scipy[0].beta.logpdf))
-        )
+        ways: list[tuple[str, str, Callable[[], Any]]] = [
+            ("plain Python", "f(a, b, x)", lambda: plain_beta_logpdf),
+            ("SciPy scalar", "f(x, a, b)", lambda: self.peers.scipy[0].beta.logpdf),
+            ("cffi", "f(a, b, x)", lambda: self.peers.cffi.lib.beta_logpdf),
+            ("Headway loaded", "f(a, b, x)", lambda: self.loaded),
+            ("Headway compiled", "f(a, b, x)", lambda: self.compiled),
+            ("Headway + vector math", "f(a, b, x)", lambda: self.vector),
+        ]
+        for name, expression, get in ways:
+            contest.add(name, "", functools.partial(scalars, expression, get))
         return contest
 
     def per_element(self) -> Contest:

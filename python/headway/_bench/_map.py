@@ -322,13 +322,17 @@ def cast(_: Peers) -> Contest:
         "#include <math.h>\ndouble logistic(double x){ return 1 / (1 + exp(-x)); }\n", math="vector"
     ).logistic
     out = np.empty(n)
+
+    def mapped(x: np.ndarray[Any, Any]) -> tuple[str, dict[str, Any]]:
+        return "f(x, out=out)", {"f": logistic, "x": x, "out": out}
+
     for dtype in ("float64", "float32"):
         x = np.linspace(-5, 5, n).astype(dtype)
         for count in (1, 2):
             contest.add(
                 f"{dtype}, {count} thread" + "s" * (count > 1),
                 f"{dtype} input, float64 loop, hw.threads({count})",
-                lambda x=x: ("f(x, out=out)", {"f": logistic, "x": x, "out": out}),
+                functools.partial(mapped, x),
                 per=n,
                 **threads(count),
             )
