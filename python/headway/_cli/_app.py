@@ -64,6 +64,12 @@ def load(
         list[Path] | None,
         typer.Option("--include-dir", "-I", help="Look for headers here, too. Repeatable."),
     ] = None,
+    before: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--include", metavar="HEADER", help="Include this one before the others. Repeatable."
+        ),
+    ] = None,
     define: Annotated[
         list[str] | None,
         typer.Option("--define", "-D", metavar="NAME[=VALUE]", help="Define a macro. Repeatable."),
@@ -105,6 +111,7 @@ def load(
     show(
         library,
         header,
+        before=before or [],
         include_dirs=include_dir or [],
         defines=define or [],
         pkg_config=pkg_config,

@@ -17,6 +17,7 @@ def show(
     library: str,
     headers: Sequence[str],
     *,
+    before: Sequence[str],
     include_dirs: Sequence[Path],
     defines: Sequence[str],
     pkg_config: str | None,
@@ -29,8 +30,8 @@ def show(
     libraries = None if library == "-" else library.split(",")
     module = hw.load(
         libraries,
-        headers[0],
-        headers=list(headers[1:]),
+        *headers,
+        headers=before,
         include_dirs=[str(directory) for directory in include_dirs],
         defines=dict(map(definition, defines)),
         pkg_config=pkg_config,
