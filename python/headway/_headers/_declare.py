@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from headway._headers._comments import Comments, clean
@@ -12,6 +13,7 @@ from headway._headers._unit import Unit
 
 _STATIC = 3  # CX_SC_Static
 _EVALUATED_INT, _EVALUATED_FLOAT, _EVALUATED_STRING = 1, 2, 4
+_BODY = re.compile(rb"(?:\s|//[^\n]*\n|/\*.*?\*/|\\\n)*\{", re.DOTALL)
 _QUALIFIERS = ("const", "restrict", "volatile", "_Nonnull", "_Nullable")
 
 
@@ -122,7 +124,7 @@ class Declarations:
         location = clang.getCursorLocation(cursor)
         file, line, _ = clang.presumed(location)
         static = clang.Cursor_getStorageClass(cursor) == _STATIC
-        defined = bool(clang.isCursorDefinition(cursor))
+        defined = self._is_defined(cursor)
         record: Record = {
             "k": "function",
             "name": name,
@@ -142,6 +144,12 @@ class Declarations:
         record["prototype"] = prototype(record)
         reason = _refusal(record)
         return _refused(name, reason) if reason else record
+
+    def _is_defined(self, cursor: Cursor) -> bool:
+        """Whether a function has a body. The parser skips bodies, and then sees a declaration."""
+        end = self._clang.getRangeEnd(self._clang.getCursorExtent(cursor))
+        file, _, offset = self._unit.expansion(end)
+        return bool(_BODY.match(self._unit.contents(file), offset))
 
     def _arguments(self, cursor: Cursor, type_: Type) -> Iterator[tuple[Cursor | None, Type]]:
         """The parameters with their types; without cursors where a typedef declares them."""
