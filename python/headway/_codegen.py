@@ -122,7 +122,7 @@ class Kernel:
 
     name: str  # in C
     binding: Binding
-    inline: bool = False  # declared inline, or static: no symbol of its own need exist
+    inline: bool = False  # or static: it may have no symbol of its own
 
 
 def loop_name(name: str) -> str:
@@ -130,9 +130,9 @@ def loop_name(name: str) -> str:
     return f"hw_loop_{name}"
 
 
-def inline_name(name: str) -> str:
-    """The symbol of a function that is declared inline."""
-    return f"hw_inline_{name}"
+def static_name(name: str) -> str:
+    """The symbol of a function that is static or inline, and has none of its own."""
+    return f"hw_static_{name}"
 
 
 def can_loop(binding: Binding) -> bool:
@@ -173,7 +173,7 @@ def unit(include: str, kernels: Sequence[Kernel], *, flatten: bool, small_sizes:
             # `extern` makes a definition of an inline function external, and leaves a static one so.
             parts.append(
                 f"extern __typeof__({name}) {name};\n"
-                f"extern __typeof__({name}) {inline_name(name)}"
+                f"extern __typeof__({name}) {static_name(name)}"
                 f' __attribute__((alias("{name}"), visibility("default")));\n'
             )
         if can_loop(kernel.binding):
