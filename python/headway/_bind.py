@@ -129,9 +129,7 @@ class _Draft:
         )
 
     def check(self) -> None:
-        """Refuse what no annotation could help."""
-        if not self.record["type"][4]:
-            raise NotBoundError("it has no prototype: its parameters are unknown")
+        """Refuse what cannot be passed, whatever is said of it."""
         for i, p in enumerate(self.params):
             try:
                 self.around.types.value(p["type"])
@@ -330,8 +328,8 @@ class _Draft:
     def element(self, i: int) -> Any:
         """The encoded type of what an array parameter holds, or a plain pointer points to."""
         encoded = self.params[i]["type"][1]
-        for _ in self.arrays.get(i, (0,))[1:]:
-            encoded = encoded[1]
+        for _ in self.arrays.get(i, (0,))[1:]:  # rows of rows; said in words, a flat pointer
+            encoded = encoded[1] if _tag(encoded) == "arr" else encoded
         return encoded
 
     def param_type(self, i: int) -> Any:

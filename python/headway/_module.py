@@ -250,6 +250,8 @@ class Loaded:
             It cannot be; it is wrongly annotated.
         """
         record = self.lookup(name)
+        if record is not None and record["k"] == "refused":
+            raise NotBoundError(record["reason"])
         if record is None or record["k"] != "function":
             raise NotBoundError(f"{name!r} is not declared as a function")
         return self._decide(record)

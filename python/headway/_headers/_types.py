@@ -113,17 +113,21 @@ class Types:
         """The encoding of a parameter: arrays and functions are pointers."""
         canonical = self.clang.getCanonicalType(type_)
         if canonical.kind in _ARRAYS:
-            return self._pointer(self.clang.getArrayElementType(canonical))
+            pointer = self._pointer(self.clang.getArrayElementType(canonical))
+            if pointer[0] == "ptr" and self.is_const(canonical):
+                return ["ptr", pointer[1], True]
+            return pointer
         if canonical.kind in _FUNCTIONS:
             return self._pointer(canonical)
         return self.encode(type_)
 
     def is_const(self, type_: Type) -> bool:
         """Whether it may not be written; an array is const where its elements are."""
-        canonical = self.clang.getCanonicalType(type_)
-        while canonical.kind in _ARRAYS:
-            canonical = self.clang.getArrayElementType(canonical)
-        return bool(self.clang.isConstQualifiedType(canonical))
+        clang = self.clang
+        canonical = clang.getCanonicalType(type_)
+        while canonical.kind in _ARRAYS and not clang.isConstQualifiedType(canonical):
+            canonical = clang.getArrayElementType(canonical)
+        return bool(clang.isConstQualifiedType(canonical))
 
     def spelling(self, type_: Type) -> str:
         """The type as C spells it, typedefs kept."""
