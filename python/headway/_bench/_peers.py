@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -20,7 +19,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from headway import _cachedir
+from headway import _cachedir, _toolchain
+from headway._errors import CompileError
+from headway._toolchain import Compiler
 
 SOURCES = Path(__file__).parent / "peers"
 SHARED = ("-O3", "-march=native", "-shared", "-fPIC", f"-I{SOURCES}")
@@ -40,13 +41,6 @@ class Missing(Exception):
     """A contestant that cannot take part; the message says what it would need."""
 
 
-def _compiler(name: str) -> str:
-    path = os.environ.get({"gcc": "CC", "g++": "CXX"}[name]) or shutil.which(name)
-    if path is None:
-        raise Missing(f"no {name} on the PATH")
-    return path
-
-
 def _require(package: str) -> ModuleType:
     try:
         return importlib.import_module(package)
@@ -54,20 +48,20 @@ def _require(package: str) -> ModuleType:
         raise Missing(f"{package} is not installed: pip install 'headway[bench]'") from None
 
 
-def _run(*command: str | Path) -> None:
-    # a preloaded sanitizer is meant for this interpreter, not for compilers
-    environment = {k: v for k, v in os.environ.items() if k not in {"LD_PRELOAD", "PYTHONMALLOC"}}
-    done = subprocess.run(
-        [str(word) for word in command],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def _compiler(name: str | None = None) -> Compiler:
+    """The C compiler, or the one of this name."""
+    try:
+        return _toolchain.find(name, gcc=True)
+    except CompileError as error:
+        raise Missing(str(error)) from None
+
+
+def _run(compiler: Compiler, *arguments: str | Path) -> None:
+    done = compiler.run([str(word) for word in arguments], str(SOURCES))
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "error" in line] or [done.stderr]
-        raise Missing(f"{command[0]} failed: {lines[0].strip()}")
+        lines = [line for line in done.stderr.splitlines() if "error" in line]
+        said = lines[0].strip() if lines else f"exit status {done.returncode}"
+        raise Missing(f"{' '.join(compiler.command)}: {said}")
 
 
 class Peers:
@@ -81,7 +75,9 @@ class Peers:
         build: Callable[[Path], None],
     ) -> Path:
         """Directory of what `build` makes in the one it is given; kept, named after all it needs."""
-        digest = hashlib.sha256("\0".join([name, *parts, _machine()]).encode())
+        digest = hashlib.sha256(
+            "\0".join([name, *parts, sys.version, _compiler().identity, _toolchain.cpu()]).encode()
+        )
         for source in sources:
             digest.update((SOURCES / source).read_bytes())
         room = _cachedir.room("bench")
@@ -106,7 +102,7 @@ class Peers:
 
         def build(work: Path) -> None:
             files = [SOURCES / source for source in sources]
-            _run(_compiler("gcc"), *SHARED, *files, "-o", work / f"lib{name}.so", "-lm")
+            _run(_compiler(), *SHARED, *files, "-o", work / f"lib{name}.so", "-lm")
 
         headers = [path.name for path in sorted(SOURCES.glob("*.[ch]"))]
         return self._built(name, headers, sources, build) / f"lib{name}.so"
@@ -217,7 +213,7 @@ class Peers:
             builder.set_source("bench_cffi", '#include "kernels.h"')
             with contextlib.redirect_stdout(None):  # it says what it writes
                 builder.emit_c_code(str(work / "bench_cffi.c"))
-            _run(_compiler("gcc"), *flags, work / "bench_cffi.c", "-o", file, self.kernels)
+            _run(_compiler(), *flags, work / "bench_cffi.c", "-o", file, self.kernels)
 
         return self._module("bench_cffi", [], [cffi.__version__, CDEF], build)
 
@@ -242,20 +238,6 @@ class Peers:
     def scipy(self) -> tuple[Any, Any]:
         """`scipy.stats` and `scipy.special`."""
         return _require("scipy.stats"), _require("scipy.special")
-
-
-@functools.cache
-def _machine() -> str:
-    """What -march=native and the interpreter's ABI depend on, and the compiler."""
-    cpu = "".join(
-        line
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()[:30]
-        if line.startswith(("model name", "flags"))
-    )
-    version = subprocess.run(
-        [_compiler("gcc"), "--version"], capture_output=True, text=True, check=True
-    ).stdout
-    return "\0".join([sys.version, version, cpu])
 
 
 def _load(name: str, file: Path) -> Any:

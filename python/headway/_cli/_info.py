@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import os
 import platform
 import shutil
@@ -14,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import headway as hw
+from headway import _toolchain, _vector
 from headway._cli._cache import contents
 from headway._cli._output import console, print_json, size
+from headway._errors import CompileError
 
 SIMD = ("sse4_2", "avx", "avx2", "fma", "avx512f", "asimd", "sve", "sve2")
 
@@ -69,6 +70,23 @@ def compiler(name: str) -> str | None:
     return f"{path}: {said.splitlines()[0]}" if said else path
 
 
+def used_compiler() -> str | None:
+    """The command that ``hw.compile`` runs, and its version."""
+    try:
+        found = _toolchain.find()
+    except CompileError:
+        return None
+    return f"{' '.join(found.command)}, {found.version()}"
+
+
+def sleef() -> str | None:
+    """The library behind ``math="vector"``."""
+    try:
+        return _vector.sleef()
+    except CompileError:
+        return None
+
+
 def machine() -> dict[str, Any]:
     """What a measurement must be read with."""
     found = compiler("gcc") or compiler("clang") or "no compiler"
@@ -114,7 +132,8 @@ def gather() -> dict[str, Any]:
             "HEADWAY_NUM_THREADS": os.environ.get("HEADWAY_NUM_THREADS"),
         },
         "compilers": {name: compiler(name) for name in ("gcc", "clang")},
-        "sleef": ctypes.util.find_library("sleefgnuabi"),
+        "compile": used_compiler(),
+        "sleef": sleef(),
         "cache": contents(),
     }
 
@@ -140,7 +159,8 @@ def show(json: bool) -> None:
         ("SIMD", " ".join(processor["simd"]) or "none known"),
         ("threads", f"{threads['used']}" + (f" (HEADWAY_NUM_THREADS={asked})" if asked else "")),
         *((name, value or "not found") for name, value in found["compilers"].items()),
-        ("vector math", found["sleef"] or "not found: apt-get install libsleef-dev"),
+        ("hw.compile", found["compile"] or "no compiler"),
+        ("vector math", found["sleef"] or "not found: apt-get install libsleef3"),
         ("cache", f"{cache['path']}: {cache['entries']} entries, {size(cache['size'])}"),
     ]  # fmt: skip
     table = Table(show_header=False, box=None, pad_edge=False)
