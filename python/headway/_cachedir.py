@@ -6,15 +6,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-
+from typing import NamedTuple
 
 KINDS = ("headers", "compile", "bench")  # the directories below the cache directory
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One cached file."""
 
     kind: str  # one of KINDS
