@@ -4,12 +4,16 @@
  * allocates the outputs and hands a grid of places to the run, so that every outer axis is spread
  * over the cores, whether or not the axes coalesce.
  *
- * Core dimensions with another dtype are cast beforehand, as NumPy does; elementwise casts are left
- * to cast.c. Outputs that overlap inputs are left to the ufunc, which copies.
+ * Core dimensions with another dtype are cast beforehand, as NumPy does; so are small arrays, while
+ * longer elementwise casts are left to cast.c. Outputs that overlap inputs are left to the ufunc,
+ * which copies.
  */
 #include "internal.h"
 
 #include "fp.h"
+
+/* Elements of an array that is sooner cast at once than by an iterator. */
+enum { SMALL = 1024 };
 
 typedef struct outer {
     hwn_places places;
@@ -48,8 +52,8 @@ static int take_inputs(outer *c, const hwn_request *q)
     return 1;
 }
 
-/* Where an input is neither of C's type nor int64 for a narrower one: 1 after a cast (core
- * dimensions), 0 where this way does not serve, -1 on an exception. */
+/* Where an input is neither of C's type nor int64 for a narrower one: 1 after a cast, 0 where this
+ * way does not serve, -1 on an exception. */
 static int cast_inputs(outer *c, const hwn_request *q)
 {
     const hw_mapping *m = q->mapping;
@@ -62,7 +66,7 @@ static int cast_inputs(outer *c, const hwn_request *q)
         PyArrayObject *a = c->arrays[i];
         if (!a || hwn_is_kind(a, kind) || (wide && hwn_is_kind(a, HWN_INT64_KIND)))
             continue;
-        if (!m->n_dims)
+        if (!m->n_dims && PyArray_SIZE(a) > SMALL)
             return 0;
         PyArray_Descr *descr = hwn_kinds[kind].descr;
         if (!PyArray_CanCastArrayTo(a, descr, NPY_SAFE_CASTING))

@@ -17,28 +17,13 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "fp.h"
 
 enum { SECOND = 16, GROWTH = 4 };
 
-/* ---- a cheap clock --------------------------------------------------------------------------- */
-
-/* Ticks of a clock of 1 to 5 GHz (x86-64) or of nanoseconds: enough to tell short from long. */
-#define LIMIT 40000 /* 8 to 40 us */
-#define SLOW 40000  /* a place */
-
-static inline uint64_t ticks(void)
-{
-#if defined(__x86_64__)
-    return __builtin_ia32_rdtsc();
-#else
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
-#endif
-}
+#define LIMIT 40000 /* ticks: 8 to 40 us */
+#define SLOW 40000  /* ticks a place */
 
 /* ---- failures -------------------------------------------------------------------------------- */
 
@@ -134,13 +119,13 @@ static ptrdiff_t run_short(hwn_job *job)
 {
     const ptrdiff_t n = job->length;
     ptrdiff_t done = 0, end = 1;
-    uint64_t start = n > 1 ? ticks() : 0;
+    uint64_t start = n > 1 ? hwn_ticks() : 0;
     for (;;) {
         job->body(job, done, end, 0);
         done = end;
         if (done == n)
             return n;
-        uint64_t took = ticks() - start;
+        uint64_t took = hwn_ticks() - start;
         if (took > SLOW * (uint64_t)done) {
             job->unit = 1;
             return done;

@@ -33,20 +33,49 @@ typedef struct loops {
     char *name, *doc, *signature;
 } loops;
 
+/* ---- stopping -------------------------------------------------------------------------------- */
+
+#define POLL_EVERY 20000000 /* ticks: 4 to 20 ms */
+
 /* The loop in which an exception is set in this thread, NULL if none is. */
 static _Thread_local const inner *failed;
+static _Thread_local uint64_t polled;
 
-/* True where this thread's ufunc call has failed before and only goes through its buffers. */
-static bool has_failed(const inner *in)
+/* Whether an exception is set in this thread, which need not hold the GIL to read its own state. */
+static bool has_exception(void)
 {
-    if (failed != in)
+    PyThreadState *mine = PyGILState_GetThisThreadState();
+#if PY_VERSION_HEX >= 0x030C0000
+    return mine && mine->current_exception;
+#else
+    return mine && mine->curexc_type;
+#endif
+}
+
+/* A pool's loop polls by itself; this is for calls that NumPy cuts into many short ones. */
+static bool is_interrupted(const inner *in)
+{
+    uint64_t now = hwn_ticks();
+    if (now - polled < POLL_EVERY)
         return false;
-    PyGILState_STATE state = PyGILState_Ensure();
-    bool still = PyErr_Occurred() != NULL;
-    PyGILState_Release(state);
-    if (!still)
+    polled = now;
+    PyThreadState *thread = hwn_attached() ? NULL : PyGILState_GetThisThreadState();
+    if (!hwn_api->interrupted(&thread))
+        return false;
+    failed = in;
+    return true;
+}
+
+/* True where there is nothing to do any more: an earlier call for the same ufunc call failed, or
+ * the user wants it to end. */
+static bool is_over(const inner *in)
+{
+    if (failed == in) {
+        if (has_exception())
+            return true;
         failed = NULL;
-    return still;
+    }
+    return is_interrupted(in);
 }
 
 /* ---- inner loops ----------------------------------------------------------------------------- */
@@ -116,7 +145,7 @@ static void elementwise(char **args, const npy_intp *dims, const npy_intp *steps
 {
     const inner *in = data;
     const hw_mapping *m = in->mapping;
-    if (dims[0] == 0 || has_failed(in))
+    if (dims[0] == 0 || is_over(in))
         return;
     if (dims[0] == 1 && !in->wide && !m->serial && !m->lock) {
         m->loop(args, dims, steps, m->data);
@@ -157,7 +186,7 @@ static void with_core(char **args, const npy_intp *dims, const npy_intp *steps, 
 {
     const inner *in = data;
     const hw_mapping *m = in->mapping;
-    if (dims[0] == 0 || has_failed(in))
+    if (dims[0] == 0 || is_over(in))
         return;
     hwn_places p;
     hwn_job_init(&p.job, m, dims[0]);
