@@ -373,6 +373,8 @@ def function_words(record: Record, *layers: Mapping[str, str]) -> FunctionWords:
         A path or word does not fit the function.
     """
     own = {str(i): p["words"] for i, p in enumerate(record["params"]) if p.get("words")}
+    for i, p in enumerate(record["params"]):
+        own.update({f"{i}.{j}": words for j, words in p.get("inner", {}).items()})
     if record.get("words"):
         own["return"] = record["words"]
     said = FunctionWords()
@@ -464,6 +466,8 @@ def struct_words(record: Record, *layers: Mapping[str, str]) -> StructWords:
     """
     fields = {f["name"]: f for f in record["fields"] or () if f["name"]}
     own = {name: f["words"] for name, f in fields.items() if f.get("words")}
+    for name, f in fields.items():
+        own.update({f"{name}.{j}": words for j, words in f.get("inner", {}).items()})
     said = StructWords()
     for layer in (own, *layers):
         for path, text in layer.items():

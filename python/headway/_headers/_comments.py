@@ -2,19 +2,18 @@
 """Comments beside declarations, cleaned to plain text.
 
 A Doxygen comment is found by libclang. A plain one counts where it stands on the lines right above
-a declaration, or right below one with a blank line after it (as in zlib.h); several declarations
-on consecutive lines share the long comment above the first (as in sqlite3.h).
+a declaration, or right below one with a blank line after it (as in zlib.h). Declarations on
+consecutive lines share the comment above the first if it names them (as in sqlite3.h).
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 
 _COMMENT = re.compile(
     rb"/\*.*?\*/|//[^\n]*(?:\n[ \t]*//[^\n]*)*|(\"(?:\\.|[^\"\\\n])*\")", re.DOTALL
 )
-_LONG = 3  # lines of a comment that speaks of more than the next declaration
-
 _RULE = re.compile(r"^[\W_]{4,}$")
 _WORD = re.compile(r"[\\@](?:[cpaeb]|em|ref|link|copydoc)[ \t]+(\S+)")
 _PARAM = re.compile(r"[\\@]t?param(?:\[[^\]]*\])?[ \t]+(\S+)[ \t]*")
@@ -25,7 +24,9 @@ _LABELS = {
     "retval": "Returns: ", "brief": "", "short": "", "details": "", "par": "", "code": "",
     "endcode": "", "verbatim": "", "endverbatim": "", "li": "- ", "arg": "- ", "n": "",
 }  # fmt: skip
-_COMMAND = re.compile(r"[\\@](" + "|".join(sorted(_LABELS, key=len, reverse=True)) + r")\b[ \t]*")
+_COMMAND = re.compile(
+    r"[\\@](" + "|".join(sorted(_LABELS, key=len, reverse=True)) + r")\b[ \t]*:?[ \t]*"
+)
 _STRUCTURE = re.compile(
     r"^[ \t]*[\\@](?:file|ingroup|defgroup|addtogroup|name|fn|def|struct|union|enum|typedef|var"
     r"|internal|\{|\})(?:\b.*|$)"
@@ -114,24 +115,28 @@ class Comments:
         end = self._starts[number] if number < len(self._starts) else len(self._text)
         return self._text[start:end]
 
-    def above(self, line: int) -> str:
-        """The comment that ends on the line before this one, or above the group it is in."""
+    def above(self, line: int, name: str) -> str:
+        """The comment that ends on the line before this one, or above the group `name` is in."""
         found = self._ending.get(line - 1)
         if found is not None:
-            return self._read(found)
+            return self._read_up(found)
         while line > 1 and self._is_declaration(line - 1):
             line -= 1
         found = self._ending.get(line - 1)
-        if found is not None and self._text.count(b"\n", *found) + 1 >= _LONG:
-            return self._read(found)
-        return ""
+        text = self._read_up(found) if found is not None else ""
+        return text if re.search(rf"\b{re.escape(name)}\b", text) else ""
 
     def _is_declaration(self, line: int) -> bool:
         text = self.line(line).strip()
         return bool(text) and not text.startswith((b"#", b"/", b"*", b"{", b"}"))
 
-    def below(self, line: int) -> str:
-        """The comment that begins on this line, or on the next with a blank line after it."""
+    def below(self, offset: int) -> str:
+        """The comment after the declaration that ends at or after this offset.
+
+        It begins on the declaration's last line, or on the next with a blank line after it.
+        """
+        end = self._text.find(b";", offset)
+        line = bisect_right(self._starts, max(end, offset))
         found = self._beginning.get(line)
         if found is None:
             found = self._beginning.get(line + 1)
@@ -141,6 +146,15 @@ class Comments:
             if not self._blank(last + 1):
                 return ""
         return self._read(found)
+
+    def _read_up(self, span: tuple[int, int]) -> str:
+        """A comment with those on the lines right above it."""
+        texts = []
+        found: tuple[int, int] | None = span
+        while found is not None:
+            texts.append(self._read(found))
+            found = self._ending.get(bisect_right(self._starts, found[0]) - 1)
+        return "\n".join(text for text in reversed(texts) if text)
 
     def _read(self, span: tuple[int, int]) -> str:
         if span not in self._cleaned:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from headway._headers._comments import Comments, clean
 from headway._headers._libclang import Cursor, CursorKind, Type, TypeKind
-from headway._headers._types import Record, Types, unsupported, words_of
+from headway._headers._types import Record, Types, inner_words, unsupported, words_of
 from headway._headers._unit import Unit
 
 _STATIC = 3  # CX_SC_Static
@@ -165,13 +165,17 @@ class Declarations:
     def _param(self, argument: tuple[Cursor | None, Type]) -> Record:
         clang, types = self._clang, self._types
         cursor, type_ = argument
-        return {
+        param: Record = {
             "name": clang.text(clang.getCursorSpelling(cursor)) if cursor is not None else "",
             "c": types.spelling(type_),
             "type": types.decayed(type_),
             "bounds": types.bounds(type_),
             "words": words_of(clang, cursor) if cursor is not None else "",
         }
+        inner = inner_words(clang, cursor) if cursor is not None else {}
+        if inner:
+            param["inner"] = inner
+        return param
 
     def _variable(self, name: str, cursor: Cursor) -> Record:
         clang, types = self._clang, self._types
@@ -234,13 +238,14 @@ class Declarations:
             return clean(raw)
         extent = clang.getCursorExtent(cursor)
         file, line, _ = self._unit.expansion(clang.getRangeStart(extent))
-        last_file, last, _ = self._unit.expansion(clang.getRangeEnd(extent))
+        last_file, _, end = self._unit.expansion(clang.getRangeEnd(extent))
         if not file or last_file != file:
             return ""
         comments = self._comments.get(file)
         if comments is None:
             comments = self._comments[file] = Comments(self._unit.contents(file))
-        return comments.above(line) or comments.below(last)
+        name = clang.text(clang.getCursorSpelling(cursor))
+        return comments.above(line, name) or comments.below(end)
 
 
 def _refusal(function: Record) -> str:

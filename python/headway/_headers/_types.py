@@ -273,6 +273,9 @@ class Types:
         words = words_of(clang, cursor)
         if words:
             field["words"] = words
+        inner = inner_words(clang, cursor)
+        if inner:
+            field["inner"] = inner
         return field, max(clang.Type_getAlignOf(type_), 0)
 
     def _bit_field(self, field: Record, bits: int, unit: int, size: int) -> None:
@@ -310,6 +313,33 @@ def words_of(clang: Clang, cursor: Cursor) -> str:
             if text.startswith(prefix) and text not in found:
                 found.append(text)
     return ", ".join(text[len(prefix) :] for text in found)
+
+
+def inner_words(clang: Clang, cursor: Cursor) -> dict[str, str]:
+    """The words on the parameters of a callback, by index.
+
+    They stand in the declarator of the callback itself or of the typedef that is its type. Names
+    of the callback's parameters become indices, since a function type has no names.
+    """
+    params = _callback_params(clang, cursor)
+    words = {str(i): words_of(clang, param) for i, param in enumerate(params)}
+    names = {clang.text(clang.getCursorSpelling(param)): str(i) for i, param in enumerate(params)}
+    return {
+        i: re.sub(r"(?<==)\s*(\w+)", lambda match: names.get(match[1], match[1]), text)
+        for i, text in words.items()
+        if text
+    }
+
+
+def _callback_params(clang: Clang, cursor: Cursor) -> list[Cursor]:
+    target = clang.getPointeeType(clang.getCanonicalType(clang.getCursorType(cursor)))
+    if target.kind not in _FUNCTIONS:
+        return []
+    params = [child for child in clang.children(cursor) if child.kind == CursorKind.PARAM]
+    declaration = clang.getTypeDeclaration(clang.getCursorType(cursor))
+    if params or declaration.kind != CursorKind.TYPEDEF:
+        return params
+    return [child for child in clang.children(declaration) if child.kind == CursorKind.PARAM]
 
 
 def _closing(text: str, start: int) -> int:
