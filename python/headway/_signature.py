@@ -37,8 +37,12 @@ def _positional(param: Param) -> Parameter:
     return Parameter(param.name, Parameter.POSITIONAL_OR_KEYWORD, annotation=param.c)
 
 
+def _is_returned(param: Param) -> bool:
+    return param.role is Role.OUT and not param.error
+
+
 def _returned_params(binding: Binding) -> list[Param]:
-    return [p for p in binding.params if p.role is Role.OUT and not p.error]
+    return [p for p in binding.params if _is_returned(p)]
 
 
 def _outputs(binding: Binding) -> Iterator[Parameter]:
@@ -63,7 +67,12 @@ def _keywords(binding: Binding) -> Iterator[Parameter]:
 def _returned(binding: Binding) -> str | None:
     """The C types of what comes back: the return value first, then the outputs."""
     c = [] if binding.result.silent or binding.result.c == "void" else [binding.result.c]
-    c += [p.c for p in binding.params if p.role is Role.INOUT or p in _returned_params(binding)]
+    c += [_received(p) for p in binding.params if p.role is Role.INOUT or _is_returned(p)]
     if not c:
         return None
     return c[0] if len(c) == 1 else f"({', '.join(c)})"
+
+
+def _received(param: Param) -> str:
+    """What comes back for an output: an array, or what the pointer points to."""
+    return param.c if param.dims is not None else param.c.removesuffix("*").rstrip()

@@ -8,6 +8,7 @@ that loading a module does not wait for them. Those that the user gives are read
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ class Given:
         if self._text is None:
             with open(self.path, encoding="utf-8") as file:
                 self._text = file.read()
-        return name in self._text or "*" in self._text
+        return "*" in self._text or re.search(rf"\b{re.escape(name)}\b", self._text) is not None
 
     def about(self, name: str) -> list[Mapping[str, str]]:
         """What is said about a name: by patterns such as ``H5*`` first, then by the name itself."""

@@ -1,0 +1,451 @@
+# SPDX-License-Identifier: MIT
+"""A library and its header become a module: the code of the README, and bad input."""
+
+from __future__ import annotations
+
+import enum
+import os
+import pydoc
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import headway as hw
+from headway import _library, _sources
+from headway._module import loaded, report
+
+np = pytest.importorskip("numpy")
+
+CLibrary = Callable[..., Path]
+
+
+def have(*header: str) -> bool:
+    places = [Path("/usr/include"), Path("/usr/local/include")]
+    return any((place / h).exists() for place in places for h in header)
+
+
+needs_sqlite = pytest.mark.skipif(not have("sqlite3.h"), reason="sqlite3.h is not installed")
+needs_zlib = pytest.mark.skipif(not have("zlib.h"), reason="zlib.h is not installed")
+needs_gsl = pytest.mark.skipif(not have("gsl/gsl_sf.h"), reason="GSL is not installed")
+needs_hdf5 = pytest.mark.skipif(
+    not have("hdf5/serial/hdf5.h", "hdf5.h"), reason="HDF5 is not installed"
+)
+needs_fftw = pytest.mark.skipif(not have("fftw3.h"), reason="FFTW is not installed")
+
+
+@pytest.fixture
+def library(c_library: CLibrary, tmp_path: Path) -> Callable[..., ModuleType]:
+    """Loads a library made of C text, whose header is the text's declarations."""
+
+    def build(header: str, source: str = "", **options: object) -> ModuleType:
+        (tmp_path / "own.h").write_text(header, encoding="utf-8")
+        text = f'#include "{tmp_path}/own.h"\n{source}'
+        return hw.load(c_library(text), tmp_path / "own.h", **options)  # type: ignore[arg-type]
+
+    return build
+
+
+# ---- the code of the README --------------------------------------------------------------------
+
+
+def test_a_library_and_its_header_and_nothing_else() -> None:
+    m = hw.load("m", "math.h")
+    assert m.cos(1.0) == pytest.approx(0.5403023058681398, abs=0)
+    x = np.arange(1e5)
+    np.testing.assert_array_equal(m.hypot(x, 3), np.hypot(x, 3))
+    assert m.hypot.ufunc.reduce([3.0, 4.0]) == 5
+    assert isinstance(m.hypot.ufunc, np.ufunc)
+    assert "osine" in m.cos.__doc__ or "double cos(" in m.cos.__doc__
+    assert list(m.cos.__signature__.parameters)[:1] == ["x"]
+    assert "cos" in pydoc.render_doc(m)
+
+
+@needs_zlib
+def test_annotations_as_a_dictionary() -> None:
+    import zlib
+
+    z = hw.load(
+        "z",
+        "zlib.h",
+        annotate={
+            "crc32": {"buf": "in, size=len"},
+            "compress": {
+                "dest": "out, capacity=destLen, length=destLen",
+                "source": "in, size=sourceLen",
+                "return": "status(0, message=zError)",
+            },
+        },
+    )
+    assert z.crc32(0, b"hello") == zlib.crc32(b"hello")
+    assert isinstance(z.zlibVersion(), str)
+    assert z.ZLIB_VERNUM > 0x1000
+    assert z.Z_BEST_SPEED == 1
+    packed = z.compress(b"hello", destLen=z.compressBound(5))
+    assert isinstance(packed, bytes)
+    assert zlib.decompress(packed) == b"hello"
+    with pytest.raises(hw.StatusError, match="compress failed with status -5: buffer error"):
+        z.compress(b"hello", destLen=1)
+
+
+@needs_sqlite
+def test_annotations_that_ship_with_headway() -> None:
+    sq = hw.load("sqlite3", "sqlite3.h", annotate="sqlite3.toml")
+    db = sq.sqlite3_open(":memory:")
+    rows: list[object] = []
+    sq.sqlite3_exec(db, "select 1, null", lambda n, values, names: rows.append((n, values, names)))
+    assert rows == [(2, ["1", None], ["1", "null"])]
+    with pytest.raises(hw.StatusError, match=r"no such table: gone") as caught:
+        sq.sqlite3_exec(db, "select * from gone", lambda n, values, names: 0)
+    assert caught.value.status == 1
+    with pytest.raises(hw.StatusError, match="unable to open database file"):
+        sq.sqlite3_open("/nonexistent/directory/file")
+
+
+ISSUE_TOML = """
+[sqlite3_open]
+ppDb = "out, owned=sqlite3_close"
+return = "status(0, message=sqlite3_errmsg)"
+[sqlite3_exec]
+callback = "call, context=3, on_error=1"
+"callback.2" = "in, size=1"
+"callback.3" = "in, size=1"
+4 = "out, owned=sqlite3_free, error"
+return = "status(0)"
+"""
+
+
+@needs_sqlite
+def test_annotations_in_a_file_of_the_user(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(ISSUE_TOML, encoding="utf-8")
+    sq = hw.load("sqlite3", "sqlite3.h", annotate=file)
+    db = sq.sqlite3_open(":memory:")
+    seen: list[object] = []
+    sq.sqlite3_exec(db, "select 1, null", lambda n, values, names: seen.append(values))
+    assert seen == [["1", None]]
+    sq.sqlite3_close(db)
+    with pytest.raises(hw.UseAfterFreeError):
+        sq.sqlite3_exec(db, "select 1", lambda n, values, names: 0)
+
+
+@needs_gsl
+def test_several_libraries_with_structs_and_callbacks() -> None:
+    g = hw.load(["gsl", "gslcblas"], "gsl/gsl_integration.h")
+    f = g.gsl_function(function=lambda x, params: x * x)
+    workspace = g.gsl_integration_workspace_alloc(100)
+    result, error = hw.new("double *"), hw.new("double *")
+    g.gsl_integration_qag(f, 0, 3, 0, 1e-9, 100, g.GSL_INTEG_GAUSS15, workspace, result, error)
+    assert result[0] == pytest.approx(9)
+    g.gsl_integration_workspace_free(workspace)
+
+
+@needs_hdf5
+def test_pkg_config_says_where_headers_are() -> None:
+    if subprocess.run(["pkg-config", "--exists", "hdf5"], check=False).returncode:
+        pytest.skip("pkg-config does not know hdf5")
+    h = hw.load("hdf5_serial", "hdf5.h", pkg_config="hdf5")
+    assert h.H5open() == 0
+    assert isinstance(h.H5T_INTEGER, enum.IntEnum)
+
+
+def test_this_process_and_a_struct_by_value() -> None:
+    c = hw.load(None, "stdlib.h")
+    result = c.div(10, 3)
+    assert (result.quot, result.rem) == (3, 1)
+
+
+def test_extra_headers_definitions_and_directories(tmp_path: Path) -> None:
+    (tmp_path / "types.h").write_text("typedef int number;\n", encoding="utf-8")
+    (tmp_path / "needy.h").write_text(
+        "#ifdef FACTOR\nnumber abs(number);\nenum { factor = FACTOR };\n#endif\n", encoding="utf-8"
+    )
+    c = hw.load(
+        None, "needy.h", headers=["types.h"], include_dirs=[tmp_path], defines={"FACTOR": 3}
+    )
+    assert c.abs(-4) == 4
+    assert c.factor == 3
+    assert dir(c) == ["abs", "factor"]
+
+
+# ---- the module --------------------------------------------------------------------------------
+
+
+def test_the_module_is_a_plain_module_filled_on_first_touch() -> None:
+    m = hw.load("m", "math.h")
+    assert type(m) is ModuleType
+    assert "sin" not in vars(m)
+    sin = m.sin
+    assert vars(m)["sin"] is sin
+    assert m.sin is sin
+
+
+def test_dir_lists_what_the_header_declares_and_the_rest_can_be_reached() -> None:
+    c = hw.load("c", "stdlib.h")
+    assert "atoi" in dir(c)
+    assert not [name for name in dir(c) if name.startswith("_")]
+    assert "uint32_t" not in dir(c) or have("nothing")
+    assert c.int32_t is not None
+
+
+def test_constants_enums_types_and_variables(library: Callable[..., ModuleType]) -> None:
+    m = library(
+        '#define N 3\n#define X 1.5\n#define S "text"\nenum colour { RED, GREEN = 5 };\n'
+        "enum { LOOSE = 9 };\ntypedef enum colour colour_t;\n"
+        "typedef struct point { double x, y; } point;\nextern int counter;\n"
+        "int count(void);\nenum colour next(enum colour c);\n",
+        "int counter = 7; int count(void) { return ++counter; }"
+        "enum colour next(enum colour c) { return c == RED ? GREEN : (enum colour)77; }",
+    )
+    assert (m.N, m.X, m.S) == (3, 1.5, "text")
+    assert m.GREEN is m.colour.GREEN is m.colour_t(5)
+    assert type(m.LOOSE) is int
+    assert m.next(m.RED) is m.GREEN
+    assert m.next(m.GREEN) == 77
+    assert m.point(x=1, y=2).y == 2
+    assert m.counter == 7
+    assert m.count() == 8
+    assert m.counter == 8
+    assert "counter" not in vars(m)
+
+
+def test_a_renamed_function_is_listed_under_its_new_name(
+    library: Callable[..., ModuleType],
+) -> None:
+    header = "int lib_add(int a, int b);\n"
+    source = "int lib_add(int a, int b) { return a + b; }"
+    m = library(header, source, annotate={"lib_add": {"name": "add"}})
+    assert m.add(1, 2) == 3
+    assert "add" in dir(m)
+
+
+def test_annotations_of_a_struct_reach_its_callbacks(library: Callable[..., ModuleType]) -> None:
+    header = "typedef struct job { double (*f)(double, void *); void *data; } job;\n"
+    header += "double run(const job *j, double x);\n"
+    source = "double run(const job *j, double x) { return j->f(x, j->data); }"
+    m = library(header, source, annotate={"job": {"f": "context=data, on_error=-1"}})
+    assert m.run(m.job(f=lambda x: 2 * x), 4) == 8
+
+
+def test_a_toml_file_beside_the_header_is_found(
+    library: Callable[..., ModuleType], tmp_path: Path
+) -> None:
+    (tmp_path / "own.toml").write_text('[total]\nx = "in, size=n"\n', encoding="utf-8")
+    header = "double total(const double *x, int n);\n"
+    source = "double total(const double *x, int n) { return n ? x[n - 1] : 0; }"
+    m = library(header, source, annotate="own.toml")
+    assert m.total(np.array([1.0, 2.0])) == 2
+
+
+def test_several_annotations_are_laid_over_each_other(library: Callable[..., ModuleType]) -> None:
+    first, second = {"f": {"x": "in"}}, {"f": {"x": "size=n"}}
+    m = library(
+        "void f(double *x, int n);\n", "void f(double *x, int n) {}", annotate=[first, second]
+    )
+    assert loaded(m).binding("f").params[0].dims == (0,)
+    assert loaded(m).binding("f").params[0].role == 0
+
+
+def test_the_report_has_every_declaration_bound_or_with_its_reason(
+    library: Callable[..., ModuleType],
+) -> None:
+    m = library(
+        "double f(double);\nvoid g(int n, double x[n]);\nint gone(int);\nint old();\n"
+        "#define CALL(x) x\n",
+        "double f(double x) { return x; } void g(int n, double x[n]) {}",
+    )
+    rows = {row.name: row for row in report(m)}
+    assert rows["f"].bound
+    assert rows["f"].mapping == "ufunc"
+    assert rows["g"].notes == ("x is assumed to be an output",)
+    assert not rows["gone"].bound
+    assert "no symbol 'gone'" in rows["gone"].text
+    assert "prototype" in rows["old"].text
+    assert "macro" in rows["CALL"].text
+
+
+@pytest.mark.parametrize(
+    ("library_", "header", "function", "attribute", "value"),
+    [
+        ("m", "math.h", "lgamma", "serial", True),
+        ("m", "math.h", "cos", "serial", False),
+        ("c", "stdlib.h", "rand", "serial", True),
+        ("c", "string.h", "strtok", "serial", True),
+        pytest.param("fftw3", "fftw3.h", "fftw_plan_dft_1d", "lock", "fftw", marks=needs_fftw),
+        pytest.param("fftw3", "fftw3.h", "fftw_execute", "lock", None, marks=needs_fftw),
+    ],
+)
+def test_what_may_not_run_in_parallel_is_known(
+    library_: str, header: str, function: str, attribute: str, value: object
+) -> None:
+    binding = loaded(hw.load(library_, header)).binding(function)
+    assert getattr(binding, attribute) == value
+
+
+def test_second_results_of_the_mathematical_library_come_back() -> None:
+    m = hw.load("m", "math.h")
+    assert m.frexp(8.0) == (0.5, 4)
+    fraction, exponent = m.frexp(np.array([8.0, 3.0]))
+    np.testing.assert_array_equal(fraction, [0.5, 0.75])
+    np.testing.assert_array_equal(exponent, [4, 2])
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in Path(_sources.SHIPPED).glob("*.toml")))
+def test_shipped_annotations_fit_the_headers_installed_here(name: str) -> None:
+    where: dict[str, tuple[str | None, tuple[str, ...]]] = {
+        "c.toml": (None, ("stdlib.h", "string.h", "time.h")),
+        "m.toml": ("m", ("math.h",)),
+        "fftw3.toml": ("fftw3", ("fftw3.h",)),
+        "hdf5.toml": ("hdf5_serial", ("hdf5/serial/hdf5.h",)),
+        "sqlite3.toml": ("sqlite3", ("sqlite3.h",)),
+        "zlib.toml": ("z", ("zlib.h",)),
+    }
+    library_, headers = where[name]
+    if not have(*headers):
+        pytest.skip(f"{headers[0]} is not installed")
+    directories = [str(Path("/usr/include") / Path(headers[0]).parent)]
+    module = hw.load(library_, *headers, annotate=name, include_dirs=directories)
+    layer = _sources.Given(os.path.join(_sources.SHIPPED, name)).layer
+    behind = loaded(module)
+    touched = [n for n in layer if (behind.lookup(n) or {}).get("k") == "function"]
+    assert touched or any("*" in key for key in layer)
+    for function in touched:
+        behind.binding(function)
+
+
+@needs_sqlite
+def test_a_warm_load_does_not_import_libclang(clean_environment: dict[str, str]) -> None:
+    code = (
+        "import sys, headway as hw\n"
+        "hw.load('sqlite3', 'sqlite3.h', annotate='sqlite3.toml')\n"
+        "print([m for m in ('clang', 'numpy', 'tomllib', 'inspect') if m in sys.modules])"
+    )
+    environment = {**clean_environment, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert done.stdout.strip() == "[]"
+
+
+# ---- bad input ---------------------------------------------------------------------------------
+
+
+def test_a_missing_header_is_named() -> None:
+    with pytest.raises(hw.HeaderError, match=r"no_such_header\.h"):
+        hw.load("m", "no_such_header.h")
+
+
+def test_a_syntax_error_is_shown_with_its_place_and_line(tmp_path: Path) -> None:
+    header = tmp_path / "broken.h"
+    header.write_text("int good(int);\nint broken(int x;\n", encoding="utf-8")
+    with pytest.raises(hw.HeaderError, match=r"broken\.h:2:\d+.*\n?.*int broken\(int x;"):
+        hw.load(None, header)
+
+
+def test_no_header_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="at least one header"):
+        hw.load("m")
+
+
+def test_a_missing_library_says_where_it_was_looked_for() -> None:
+    with pytest.raises(hw.LibraryError) as caught:
+        hw.load("no_such_library", "math.h")
+    message = str(caught.value)
+    assert "libno_such_library.so" in message
+    assert _library.LOADER_CACHE in message
+    assert "apt install" in message
+    assert isinstance(caught.value, OSError)
+
+
+def test_a_missing_library_has_its_nearest_name() -> None:
+    name = _library.stem(next(n for n in _library.cached_names() if len(n) > 10))
+    with pytest.raises(hw.LibraryError, match="did you mean"):
+        hw.load(f"{name}q", "math.h")
+
+
+def test_a_path_without_a_library_is_named(tmp_path: Path) -> None:
+    with pytest.raises(hw.LibraryError, match="no shared library"):
+        hw.load(tmp_path / "libgone.so", "math.h")
+
+
+def test_a_file_that_is_no_library_is_refused_with_what_the_loader_said(tmp_path: Path) -> None:
+    file = tmp_path / "libtext.so"
+    file.write_text("GROUP ( nothing )", encoding="utf-8")
+    with pytest.raises(hw.LibraryError, match=r"libtext\.so.*cannot be opened: "):
+        hw.load(file, "math.h")
+
+
+def test_a_package_that_pkg_config_does_not_know() -> None:
+    try:
+        subprocess.run(["pkg-config", "--version"], check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("pkg-config is not installed")
+    with pytest.raises(hw.LibraryError, match="no_such_package"):
+        hw.load("m", "math.h", pkg_config="no_such_package")
+
+
+def test_pkg_config_that_is_not_installed_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(hw.LibraryError, match="pkg-config command, which is not installed"):
+        hw.load("m", "math.h", pkg_config="hdf5")
+
+
+def test_a_missing_symbol_names_function_and_library(library: Callable[..., ModuleType]) -> None:
+    m = library("int there(void);\nint gone(void);\n", "int there(void) { return 1; }")
+    assert m.there() == 1
+    for _ in range(2):
+        with pytest.raises(hw.SymbolError, match=r"gone.*no symbol 'gone' in .*libtest\.so"):
+            _ = m.gone
+    assert not hasattr(m, "gone")
+
+
+def test_an_undeclared_name_is_an_attribute_error_with_the_nearest() -> None:
+    m = hw.load("m", "math.h")
+    with pytest.raises(
+        AttributeError, match=r"'m' has no attribute 'hypott'.*did you mean 'hypot'"
+    ):
+        _ = m.hypott
+
+
+def test_an_inline_function_says_how_to_have_it(library: Callable[..., ModuleType]) -> None:
+    m = library("static inline int twice(int x) { return 2 * x; }\n")
+    with pytest.raises(hw.NotBoundError, match=r"twice is not bound: .*inline.*headway\.compile"):
+        _ = m.twice
+
+
+def test_a_function_without_prototype_says_why(library: Callable[..., ModuleType]) -> None:
+    m = library("int old();\n", "int old() { return 1; }")
+    with pytest.raises(hw.NotBoundError, match=r"old is not bound: .*prototype"):
+        _ = m.old
+
+
+@pytest.mark.parametrize(
+    ("annotate", "expected"),
+    [
+        ({"f": {"z": "in"}}, r"annotation of f, key 'z'.*0: x, 1: n"),
+        ({"f": {"x": "inn"}}, r"annotation of f, parameter 'x': unknown word 'inn'.*did you mean"),
+        ({"f": {"x": "in, size=m"}}, r"'m', which is neither a parameter nor a constant"),
+        ({"ff": {"x": "in"}}, r"annotate=: 'ff' is neither a function nor a struct.*'f'"),
+        ({"f": {"x": 3}}, r"annotate=: f\.x is 3"),
+        ("missing.toml", r"'missing\.toml' were not found; looked for missing\.toml, "),
+    ],
+)
+def test_a_wrong_annotation_is_told_at_once(
+    library: Callable[..., ModuleType], annotate: object, expected: str
+) -> None:
+    with pytest.raises(hw.AnnotationError, match=expected):
+        library("int f(double *x, int n);\n", "int f(double *x, int n) {}", annotate=annotate)
+
+
+def test_owned_in_a_circle_is_refused(library: Callable[..., ModuleType]) -> None:
+    header = "typedef struct h h;\nh *a(h *x);\n"
+    with pytest.raises(hw.AnnotationError, match="circle: a -> a"):
+        library(header, "h *a(h *x) { return x; }", annotate={"a": {"return": "owned=a"}})
