@@ -133,15 +133,19 @@ class _Place:
 
     def index(self, word: str, given: str) -> int:
         """The parameter that a word refers to by name or by index."""
-        found = _index_of(given, self.names)
+        found = index_of(given, self.names)
         if found is None:
             raise self.fail(f"{word}={given} is no {self.c} of it; {_choices(given, self.names)}")
         return found
 
 
-def _index_of(given: str, names: tuple[str, ...]) -> int | None:
+def index_of(given: str, names: tuple[str, ...]) -> int | None:
+    """The parameter meant by a name (leading underscores may be left out) or by an index."""
     if given in names:
         return names.index(given)
+    bare = [name.lstrip("_") for name in names]
+    if bare.count(given) == 1:
+        return bare.index(given)
     if given.isdecimal() and given.isascii() and int(given) < len(names):
         return int(given)
     return None
@@ -388,7 +392,7 @@ def _say(said: FunctionWords, record: Record, path: str, text: str) -> FunctionW
     """One more path and its words."""
     owner, names = record["name"], param_names(record)
     head, dot, rest = path.partition(".")
-    index = _index_of(head, names)
+    index = index_of(head, names)
     if index is not None:
         if dot:
             return _say_callback(said, record, index, rest, text)
@@ -440,7 +444,7 @@ def _callback_words(
         raise place.fail("a path goes into callbacks only; this is none")
     names = tuple(str(i) for i in range(len(callee[2])))
     place = replace(place, names=names, c="parameter of the callback")
-    at = _index_of(rest, names)
+    at = index_of(rest, names)
     if at is None:
         raise place.fail(f"its callback has {len(names)} parameters, addressed by index from 0")
     words = _tokens(text, _CALLBACK_PARAM, place)

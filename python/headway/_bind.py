@@ -15,7 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from headway import _core
-from headway._annotate import RETURN, FunctionWords, ParamWords, function_type, param_names
+from headway._annotate import (
+    RETURN,
+    FunctionWords,
+    ParamWords,
+    function_type,
+    index_of,
+    param_names,
+)
 from headway._callback import callback_of
 from headway._errors import AnnotationError, NotBoundError
 from headway._expression import Malformed, Term, constant, fold, postfix
@@ -194,8 +201,7 @@ class _Draft:
 
     def index(self, name: str) -> int | None:
         """The parameter of that name."""
-        names = param_names(self.record)
-        return names.index(name) if name in names else None
+        return index_of(name, param_names(self.record))
 
     def is_size(self, i: int) -> bool:
         """Whether a parameter can carry a size: an integer or, for capacity, a pointer to one."""

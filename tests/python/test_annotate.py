@@ -72,6 +72,15 @@ def test_parameters_are_meant_by_name_or_by_index() -> None:
     assert words({"arg4": "nullable"}) == words({"4": "nullable"})
 
 
+def test_leading_underscores_of_a_name_may_be_left_out() -> None:
+    params = [
+        {"name": "__x", "type": "int", "words": ""},
+        {"name": "_y", "type": "int", "words": ""},
+    ]
+    said = words({"x": "nullable", "_y": "nullable"}, params=params)
+    assert said.params == {0: ParamWords(nullable=True), 1: ParamWords(nullable=True)}
+
+
 def test_a_length_is_in_a_parameter_or_in_the_return_value() -> None:
     assert param("length=n").length == 1
     assert param("length=return").length == RETURN
