@@ -115,6 +115,15 @@ static hw_status plain_struct(const hw_type *type, hw_ffi_arena *arena, ffi_type
 }
 
 #if defined(__x86_64__)
+/* True for a struct of one long double and nothing else, which travels as a long double does:
+ * libffi would look for it in the wrong registers on return. */
+static bool is_long_double(const hw_type *type)
+{
+    while ((type->kind == HW_STRUCT || type->kind == HW_ARRAY) && type->count == 1)
+        type = type->kind == HW_ARRAY ? type->target : type->fields[0].type;
+    return type->kind == HW_LDOUBLE;
+}
+
 /* Marks the eightbytes below 16 that hold anything but float and double. */
 static bool mark_integers(const hw_type *type, size_t at, bool integer[2])
 {
@@ -168,6 +177,12 @@ static hw_status equivalent_struct(const hw_type *type, hw_ffi_arena *arena, ffi
     return HW_OK;
 }
 #else
+static bool is_long_double(const hw_type *type)
+{
+    (void)type;
+    return false; /* libffi does it right */
+}
+
 static hw_status equivalent_struct(const hw_type *type, hw_ffi_arena *arena, ffi_type *out,
                                    hw_error *err)
 {
@@ -193,6 +208,10 @@ hw_status hw_ffi_type_of(const hw_type *type, hw_ffi_arena *arena, ffi_type **ou
     if (type->packed || type->size == 0)
         return hw_fail(err, HW_UNSUPPORTED, "%s is %s, which libffi cannot pass by value",
                        type->name, type->size ? "packed" : "empty");
+    if (is_long_double(type)) {
+        *out = &ffi_type_longdouble;
+        return HW_OK;
+    }
     ffi_type *record = hw_ffi_arena_alloc(arena, sizeof(ffi_type));
     if (!record)
         return hw_fail(err, HW_NO_MEMORY, "no memory for the type %s", type->name);

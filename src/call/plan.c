@@ -120,6 +120,8 @@ static uint32_t round_up(uint32_t n, uint32_t to) { return (n + to - 1) / to * t
 /* Slots one after another, then room for the array of pointers ffi_call wants. */
 static hw_status lay_out(hw_plan *plan, const hw_type *type, uint32_t i, hw_error *err)
 {
+    if (type->kind == HW_VOID)
+        return hw_fail(err, HW_UNSUPPORTED, "a parameter of type void cannot be passed");
     if (type->size > 1u << 20)
         return hw_fail(err, HW_UNSUPPORTED, "%s is too large to be passed by value", type->name);
     uint32_t align = type->align > 8 ? 16 : 8;

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* The type model: the ready-made types, their predicates, and when two types are the same. */
+#include "headway/type.h"
+
+#include "support.h"
+
+static void the_arithmetic_types_say_what_the_compiler_says(void **state)
+{
+    (void)state;
+#define CHECK(kind_, ctype, code)                                                                  \
+    {                                                                                              \
+        const hw_type *t = hw_type_of_kind(kind_);                                                 \
+        assert_ptr_equal(t, &hw_type_of_##kind_);                                                  \
+        assert_int_equal(t->kind, kind_);                                                          \
+        assert_int_equal(t->size, sizeof(ctype));                                                  \
+        assert_int_equal(t->align, _Alignof(ctype));                                               \
+        assert_string_equal(t->name, #ctype);                                                      \
+        assert_true(hw_kind_is_arithmetic(kind_));                                                 \
+        assert_int_equal(                                                                          \
+            hw_kind_is_integer(kind_) + hw_kind_is_real(kind_) + hw_kind_is_complex(kind_), 1);    \
+    }
+    HW_ARITHMETIC_LIST(CHECK)
+#undef CHECK
+    assert_ptr_equal(hw_type_of_kind(HW_VOID), &hw_type_void);
+}
+
+static void other_kinds_have_no_ready_made_type(void **state)
+{
+    (void)state;
+    for (hw_kind kind = HW_POINTER; kind <= HW_FUNCTION; kind++) {
+        assert_null(hw_type_of_kind(kind));
+        assert_false(hw_kind_is_arithmetic(kind));
+    }
+    assert_false(hw_kind_is_arithmetic(HW_VOID));
+}
+
+static void the_signed_kinds_are_those_that_hold_minus_one(void **state)
+{
+    (void)state;
+#define CHECK(kind, ctype) assert_int_equal(hw_kind_is_signed(kind), (ctype) - 1 < (ctype)1);
+    CHECK(HW_BOOL, _Bool)
+    CHECK(HW_CHAR, char)
+    CHECK(HW_SCHAR, signed char)
+    CHECK(HW_UCHAR, unsigned char)
+    CHECK(HW_SHORT, short)
+    CHECK(HW_USHORT, unsigned short)
+    CHECK(HW_INT, int)
+    CHECK(HW_UINT, unsigned)
+    CHECK(HW_LONG, long)
+    CHECK(HW_ULONG, unsigned long)
+    CHECK(HW_LLONG, long long)
+    CHECK(HW_ULLONG, unsigned long long)
+#undef CHECK
+    assert_false(hw_kind_is_signed(HW_DOUBLE));
+    assert_false(hw_kind_is_signed(HW_POINTER));
+    assert_true(hw_kind_is_byte(HW_CHAR) && hw_kind_is_byte(HW_SCHAR) && hw_kind_is_byte(HW_UCHAR));
+    assert_false(hw_kind_is_byte(HW_BOOL) || hw_kind_is_byte(HW_SHORT));
+}
+
+#define SAME(a, b)                                                                                 \
+    assert_true(hw_type_same(a, b));                                                               \
+    assert_true(hw_type_same(b, a))
+#define DIFFERENT(a, b)                                                                            \
+    assert_false(hw_type_same(a, b));                                                              \
+    assert_false(hw_type_same(b, a))
+
+static void integers_are_the_same_by_width_and_sign(void **state)
+{
+    (void)state;
+    SAME(&hw_type_of_HW_LONG, &hw_type_of_HW_LONG);
+    if (sizeof(long) == sizeof(long long)) {
+        SAME(&hw_type_of_HW_LONG, &hw_type_of_HW_LLONG);
+        SAME(&hw_type_of_HW_ULONG, &hw_type_of_HW_ULLONG);
+    }
+    DIFFERENT(&hw_type_of_HW_LONG, &hw_type_of_HW_ULONG);
+    DIFFERENT(&hw_type_of_HW_INT, &hw_type_of_HW_SHORT);
+    DIFFERENT(&hw_type_of_HW_BOOL, &hw_type_of_HW_UCHAR);
+    DIFFERENT(&hw_type_of_HW_INT, &hw_type_of_HW_FLOAT);
+    DIFFERENT(&hw_type_of_HW_FLOAT, &hw_type_of_HW_DOUBLE);
+    DIFFERENT(&hw_type_of_HW_DOUBLE, &hw_type_of_HW_CDOUBLE);
+    DIFFERENT(&hw_type_of_HW_INT, &hw_type_void);
+}
+
+static void pointers_and_arrays_are_the_same_by_what_they_hold(void **state)
+{
+    (void)state;
+    hw_type to_double = {.kind = HW_POINTER, .target = &hw_type_double};
+    hw_type to_const_double = {.kind = HW_POINTER, .target = &hw_type_double, .target_const = true};
+    hw_type to_int = {.kind = HW_POINTER, .target = &hw_type_int};
+    hw_type to_pointer = {.kind = HW_POINTER, .target = &to_double};
+    hw_type three = {.kind = HW_ARRAY, .target = &hw_type_double, .count = 3};
+    hw_type also_three = {.kind = HW_ARRAY, .target = &hw_type_double, .count = 3};
+    hw_type four = {.kind = HW_ARRAY, .target = &hw_type_double, .count = 4};
+    SAME(&to_double, &to_const_double);
+    SAME(&three, &also_three);
+    DIFFERENT(&to_double, &to_int);
+    DIFFERENT(&to_double, &to_pointer);
+    DIFFERENT(&three, &four);
+    DIFFERENT(&three, &to_double);
+}
+
+static void records_are_the_same_by_name(void **state)
+{
+    (void)state;
+    hw_type node = {.kind = HW_STRUCT, .size = 16, .name = "struct node"};
+    hw_type to_node = {.kind = HW_POINTER, .target = &node};
+    hw_field next = {"next", &to_node, 0, 0, -1};
+    node.fields = &next; /* recursive */
+    node.count = 1;
+    hw_type declared = {.kind = HW_STRUCT, .incomplete = true, .name = "struct node"};
+    hw_type other = {.kind = HW_STRUCT, .size = 16, .name = "struct other"};
+    hw_type namesake = {.kind = HW_UNION, .size = 16, .name = "struct node"};
+    hw_type larger = {.kind = HW_STRUCT, .size = 24, .name = "struct node"};
+    hw_type to_declared = {.kind = HW_POINTER, .target = &declared};
+    hw_type to_other = {.kind = HW_POINTER, .target = &other};
+    SAME(&node, &declared);
+    SAME(&to_node, &to_declared);
+    DIFFERENT(&to_node, &to_other);
+    DIFFERENT(&node, &namesake);
+    DIFFERENT(&node, &larger);
+}
+
+static void functions_are_the_same_by_result_and_parameters(void **state)
+{
+    (void)state;
+    const hw_type *const dd[] = {&hw_type_double, &hw_type_double};
+    const hw_type *const di[] = {&hw_type_double, &hw_type_int};
+    hw_type f = {.kind = HW_FUNCTION, .target = &hw_type_double, .count = 2, .params = dd};
+    hw_type g = {.kind = HW_FUNCTION, .target = &hw_type_double, .count = 2, .params = dd};
+    hw_type fewer = {.kind = HW_FUNCTION, .target = &hw_type_double, .count = 1, .params = dd};
+    hw_type other = {.kind = HW_FUNCTION, .target = &hw_type_double, .count = 2, .params = di};
+    hw_type returns = {.kind = HW_FUNCTION, .target = &hw_type_int, .count = 2, .params = dd};
+    hw_type more = {
+        .kind = HW_FUNCTION, .target = &hw_type_double, .count = 2, .params = dd, .variadic = true};
+    SAME(&f, &g);
+    DIFFERENT(&f, &fewer);
+    DIFFERENT(&f, &other);
+    DIFFERENT(&f, &returns);
+    DIFFERENT(&f, &more);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_arithmetic_types_say_what_the_compiler_says),
+        cmocka_unit_test(other_kinds_have_no_ready_made_type),
+        cmocka_unit_test(the_signed_kinds_are_those_that_hold_minus_one),
+        cmocka_unit_test(integers_are_the_same_by_width_and_sign),
+        cmocka_unit_test(pointers_and_arrays_are_the_same_by_what_they_hold),
+        cmocka_unit_test(records_are_the_same_by_name),
+        cmocka_unit_test(functions_are_the_same_by_result_and_parameters),
+    };
+    return cmocka_run_group_tests_name("type", tests, NULL, NULL);
+}
