@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The insides of _core: its objects and what they say to each other.
+ *
+ * Who guards what:
+ *
+ *   field                        rule
+ *   State                        written while the module is made; numpy, errors: set once, any
+ *                                number of threads may set the same value
+ *   CType                        complete() happens before the type is shared; immutable after,
+ *                                but for dtype (set once)
+ *   Function                     immutable after it is made, but for ufunc (set once)
+ *   Value.keep, Pointer.children the GIL, or a critical section of the object without one
+ *   Pointer.status, users        atomic
+ *   Frame                        its own thread
+ *   Callback                     immutable; alive is atomic
+ */
+#ifndef HEADWAY_EXT_CORE_H
+#define HEADWAY_EXT_CORE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdatomic.h>
+
+#include "../hooks.h"
+#include "headway/call.h"
+#include "headway/type.h"
+
+#if defined(__GNUC__)
+#define HW_COLD __attribute__((cold, noinline))
+#define HW_LIKELY(x) __builtin_expect(!!(x), 1)
+#else
+#define HW_COLD
+#define HW_LIKELY(x) (x)
+#endif
+
+#if PY_VERSION_HEX < 0x030D0000
+#define Py_BEGIN_CRITICAL_SECTION(o) {
+#define Py_END_CRITICAL_SECTION() }
+#endif
+
+typedef struct CType CType;
+typedef struct Value Value;
+typedef struct Pointer Pointer;
+typedef struct Function Function;
+typedef struct Callback Callback;
+typedef struct Library Library;
+
+/* ---- the module ----------------------------------------------------------------------------- */
+
+/* Objects alive, by type: leaks show in tests. */
+enum { LIVE_CTYPE, LIVE_VALUE, LIVE_POINTER, LIVE_FUNCTION, LIVE_CALLBACK, LIVE_LIBRARY, LIVE_TYPES };
+
+typedef struct State {
+    PyTypeObject *ctype_type, *value_type, *pointer_type, *function_type, *callback_type,
+        *library_type;
+    CType *arithmetic[HW_CLDOUBLE + 1]; /* by hw_kind; HW_VOID too */
+    CType *pointer_to_void;
+    PyObject *null;                     /* headway.NULL */
+    PyObject *errors;                   /* headway._errors, imported when first needed */
+    const hw_numpy_hooks *numpy;        /* NULL until _numpy is loaded */
+    PyInterpreterState *interpreter;
+    atomic_long live[LIVE_TYPES];
+    struct Alive *alive;
+} State;
+
+extern PyModuleDef core_module;
+
+static inline State *state_of_type(PyTypeObject *type) { return PyType_GetModuleState(type); }
+
+/* Outlives the interpreter, for callbacks that C kept: false once Python is going away. */
+typedef struct Alive {
+    atomic_int references;
+    atomic_bool yes;
+} Alive;
+void alive_release(Alive *alive);
+
+/* Sets an exception of a class of headway._errors. Returns NULL. */
+PyObject *raise_named(State *state, const char *class_name, const char *format, ...);
+/* Sets the exception that an hw_error means. */
+void raise_status(State *state, const hw_error *err);
+/* The hooks, loading _numpy where NumPy is imported already (or `force`). NULL without exception
+ * where NumPy is not there and force is false. */
+const hw_numpy_hooks *numpy_hooks(State *state, bool force);
+
+/* ---- one call in progress, per thread ------------------------------------------------------- */
+
+typedef struct Frame {
+    struct Frame *previous;
+    PyThreadState *saved; /* where the GIL was released for the call, else NULL */
+    State *state;
+    PyObject *error; /* the exception of a callback; no Python runs in this call after it */
+} Frame;
+
+typedef struct Thread {
+    Frame *top;
+    int saved_errno;
+    unsigned threads; /* hw.threads(n) in force on this thread; 0: the pool's number */
+} Thread;
+
+extern _Thread_local Thread hw_thread __attribute__((tls_model("initial-exec")));
+
+/* ---- C types -------------------------------------------------------------------------------- */
+
+typedef struct Member { /* a field as Python sees it, anonymous structs dissolved */
+    CType *type;
+    size_t offset;
+    int bit_offset, bit_width;
+} Member;
+
+struct CType {
+    PyObject_HEAD
+    hw_type c; /* first after the head: see ctype_of */
+    State *state;
+    PyObject *name;
+    CType *target;        /* pointee, element, result */
+    PyObject *types;      /* tuple: the fields' or parameters' CTypes; NULL for other kinds */
+    PyObject *names;      /* tuple: the fields' names */
+    PyObject *lookup;     /* dict: name -> index into members */
+    Member *members;
+    Py_ssize_t n_members;
+    hw_field *fields;
+    const hw_type **params;
+    PyObject *enum_class; /* an enum's IntEnum */
+    PyObject *dtype;
+    PyObject *callbacks;  /* dict: field name -> _model.Callback, for annotated fields; NULL */
+    PyObject *weakrefs;
+};
+
+static inline CType *ctype_of(const hw_type *type)
+{
+    return (CType *)((char *)(uintptr_t)type - offsetof(CType, c));
+}
+
+int ctype_add_types(PyObject *module, State *state);
+CType *ctype_pointer_to(CType *target, bool target_const, PyObject *name);
+
+static inline bool ctype_check(State *s, PyObject *o) { return Py_TYPE(o) == s->ctype_type; }
+/* The size of one object of this type, -1 and TypeError where it has none. */
+Py_ssize_t ctype_size(CType *type);
+/* The dtype of a struct or arithmetic type; new reference. */
+PyObject *ctype_dtype(CType *type);
+
+/* ---- conversion ----------------------------------------------------------------------------- */
+
+/* Where a value goes, for messages; all nullable. */
+typedef struct Site {
+    PyObject *function;  /* str */
+    PyObject *parameter; /* str */
+    Py_ssize_t position; /* from 1; 0: a field, an element, a callback's result */
+    const char *ctype;
+} Site;
+
+/* Raises `exception` with "f() argument 2 (y, double): " before the message. Returns -1. */
+int site_error(const Site *site, PyObject *exception, const char *format, ...);
+
+/* What a conversion made and the call must let go of afterwards. */
+typedef struct Keep {
+    PyObject **objects; /* owned references */
+    Py_ssize_t n, capacity;
+    bool arguments_live; /* Python values outlive what is made of them: only new objects are kept */
+    PyObject *inline_objects[8];
+} Keep;
+void keep_init(Keep *keep);
+void keep_fini(Keep *keep);
+int keep_add(Keep *keep, PyObject *object); /* steals; -1 where object is NULL or memory is short */
+
+/*
+ * Writes a Python value as C lays it out (size bytes at `to`). What the C value points into is
+ * added to `keep`. 0, or -1 and an exception.
+ */
+int convert_to_c(CType *type, void *to, PyObject *value, const Site *site, Keep *keep,
+                 PyObject *callback_spec);
+/* The same into a call's slot: integers and pointers widened to 8 bytes. */
+int convert_to_slot(CType *type, void *slot, PyObject *value, const Site *site, Keep *keep,
+                    PyObject *callback_spec, bool nullable);
+/* A pointer parameter alone. */
+int convert_pointer(CType *type, void **to, PyObject *value, const Site *site, Keep *keep,
+                    PyObject *callback_spec, bool nullable);
+
+/* Reads what lies in memory. Structs and arrays become views that keep `owner` alive (or a copy,
+ * where owner is NULL); `received`: the value came from a call, so char * is a string. */
+PyObject *convert_from_c(CType *type, const void *from, PyObject *owner, bool received);
+/* The same from a result or callback slot, where integers are widened. */
+PyObject *convert_from_value(CType *type, const hw_value *value);
+PyObject *string_from_c(const char *s);
+
+/* Fast reads of exact floats and small ints. False: take the long way. */
+static inline bool fast_double(PyObject *o, double *out)
+{
+    if (HW_LIKELY(PyFloat_CheckExact(o))) {
+        *out = PyFloat_AS_DOUBLE(o);
+        return true;
+    }
+    return false;
+}
+
+static inline bool fast_integer(PyObject *o, int64_t *out)
+{
+    if (!PyLong_CheckExact(o))
+        return false;
+#if PY_VERSION_HEX >= 0x030C0000
+    if (!PyUnstable_Long_IsCompact((PyLongObject *)o))
+        return false;
+    *out = PyUnstable_Long_CompactValue((PyLongObject *)o);
+    return true;
+#else
+    Py_ssize_t size = Py_SIZE(o);
+    if (size < -1 || size > 1)
+        return false;
+    *out = size * (int64_t)((PyLongObject *)o)->ob_digit[0];
+    return true;
+#endif
+}
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+/* A struct, union or array in C memory: its own, or a view into an owner's. */
+struct Value {
+    PyObject_HEAD
+    CType *type;
+    unsigned char *data;
+    size_t size;     /* bytes that may be touched */
+    size_t count;    /* elements, for an array (a flexible one's real length) */
+    PyObject *owner; /* NULL: data is this object's own allocation */
+    PyObject *keep;  /* dict: offset -> object a stored pointer points into; on the owner */
+    Py_ssize_t exports;
+    PyObject *weakrefs;
+};
+
+int value_add_type(PyObject *module, State *state);
+static inline bool value_check(State *s, PyObject *o) { return Py_TYPE(o) == s->value_type; }
+Value *value_new(CType *type, size_t size, size_t count); /* zeroed */
+Value *value_view(CType *type, void *data, PyObject *owner);
+/* Initialises from keywords, a sequence, a mapping, a string or another value. -1 on error. */
+int value_initialise(Value *value, PyObject *init, PyObject *kwargs);
+/* Keeps what the pointer stored at this address points into alive as long as the memory. */
+int memory_keep(PyObject *owner, const void *at, Keep *keep);
+/* Field access shared by values and pointers to structs. `owner` holds `data`. */
+PyObject *member_get(CType *type, void *data, PyObject *owner, PyObject *name);
+int member_set(CType *type, void *data, PyObject *owner, PyObject *name, PyObject *value);
+
+/* ---- pointers and handles ------------------------------------------------------------------- */
+
+enum { HANDLE_LIVE, HANDLE_FREED };
+
+struct Pointer {
+    PyObject_HEAD
+    CType *type;
+    void *address;
+    PyObject *owner;    /* what the address points into, or the parent handle; nullable */
+    Function *release;  /* an owned handle: what frees it; NULL: not owned */
+    PyObject *children; /* dict: "children" -> list of weak references to handles that go first,
+                           address -> objects kept alive for pointers stored there */
+    atomic_int status;
+    atomic_int users; /* calls in progress that were given the handle */
+    PyObject *weakrefs;
+};
+
+int pointer_add_type(PyObject *module, State *state);
+static inline bool pointer_check(State *s, PyObject *o) { return Py_TYPE(o) == s->pointer_type; }
+PyObject *pointer_new(CType *type, void *address, PyObject *owner);
+/* Makes the pointer an owned handle, which `parent` (nullable) outlives. */
+int pointer_own(Pointer *p, Function *release, PyObject *parent);
+/* The address, or -1 and UseAfterFreeError. */
+int pointer_address(Pointer *p, void **address);
+/* Takes the right to free: the handle is freed from here on. -1 and an exception where it is freed
+ * already or in use by a call. Live children are freed first. */
+int pointer_take(Pointer *p);
+void pointer_give_back(Pointer *p); /* the freeing call failed */
+
+/* ---- functions ------------------------------------------------------------------------------ */
+
+/* What a parameter needs, decided once. */
+typedef struct Param {
+    CType *type;         /* the C parameter's; borrowed from the function type */
+    CType *element;      /* pointee, for pointers; else NULL */
+    PyObject *name;      /* borrowed from the binding */
+    PyObject *callback;  /* _model.Callback, or NULL; borrowed */
+    Function *owned;     /* borrowed */
+    const char *spelling;
+    uint8_t role;        /* Role */
+    int8_t n_dims;       /* of a sized array; -1: not one */
+    int8_t dims[HW_MAX_CORE];
+    int16_t length;      /* parameter that says how much was written; -1 result, -2 none */
+    int16_t keeps;       /* -1: none */
+    bool nullable, as_bytes, borrowed, error;
+} Param;
+
+enum { ROLE_IN, ROLE_OUT, ROLE_INOUT, ROLE_SIZE, ROLE_CONTEXT };
+
+typedef struct Dim {
+    PyObject *name; /* borrowed */
+    int16_t param;  /* -1: none */
+    int64_t fixed;  /* -1: none */
+    uint8_t n_postfix;
+    hw_size_step *postfix; /* an expression; NULL: none */
+} Dim;
+
+struct Function {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    hw_fn fn;
+    State *state;
+    hw_plan plan;
+    CType *type;
+    Param *params;
+    int n_params;
+    int n_args;      /* inputs, by position */
+    uint8_t *args;   /* parameter of input k */
+    int n_outs;      /* OUT parameters that may be given, after the inputs */
+    uint8_t *outs;
+    int n_dims;
+    Dim *dims;
+    CType *result;
+    PyObject *status, *on_status; /* borrowed from the binding; NULL: none */
+    Function *result_owned;       /* borrowed */
+    int16_t result_keeps;
+    int16_t consumes; /* -1: none */
+    int16_t split;    /* -1: none */
+    bool simple;      /* every parameter is a plain IN without dims */
+    bool release_gil;
+    bool variadic;
+    bool result_as_bytes;
+    bool silent; /* a status that says nothing on success */
+    void *lock; /* pthread_mutex_t, for the life of the process */
+    hw_mapping *mapping;
+    hw_loop_call loop_call;
+    hw_loop_param *loop_params;
+    PyObject *name, *module, *binding, *library, *ufunc;
+    PyObject *weakrefs;
+};
+
+int function_add_type(PyObject *module, State *state);
+static inline bool function_check(State *s, PyObject *o) { return Py_TYPE(o) == s->function_type; }
+PyObject *function_ufunc(Function *f); /* new reference */
+/* Chooses the entry point (call.c). */
+vectorcallfunc call_choose(const Function *f);
+/* Calls a function of one handle, from a destructor: no arguments converted, result ignored. */
+void call_release(Function *f, void *address);
+
+/* ---- callbacks ------------------------------------------------------------------------------ */
+
+int callback_add_type(PyObject *module, State *state);
+/* A C function pointer of the given function type that calls `callable`; the object returned keeps
+ * it alive. `spec` is a _model.Callback or NULL. */
+PyObject *callback_new(CType *function, PyObject *callable, PyObject *spec, hw_fn *code);
+
+/* ---- libraries ------------------------------------------------------------------------------ */
+
+int library_add_type(PyObject *module, State *state);
+
+#endif

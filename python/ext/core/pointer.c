@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pointer: a typed address, and the handles that have to be freed.
+ *
+ * An owned handle is freed once, by the C function its annotation names: when the last reference
+ * goes, by close(), at the end of a with block, or by calling the freeing function by hand. After
+ * that every use is UseAfterFreeError. A handle that depends on another (keeps=) holds a reference
+ * to it, so it goes first; closing the parent by hand frees the children first.
+ */
+#include "core.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <structmember.h>
+
+PyObject *pointer_new(CType *type, void *address, PyObject *owner)
+{
+    State *state = type->state;
+    Pointer *p = PyObject_GC_New(Pointer, state->pointer_type);
+    if (!p)
+        return NULL;
+    memset((char *)p + sizeof(PyObject), 0, sizeof(Pointer) - sizeof(PyObject));
+    p->type = (CType *)Py_NewRef(type);
+    p->address = address;
+    p->owner = owner && owner != Py_None ? Py_NewRef(owner) : NULL;
+    atomic_fetch_add(&state->live[LIVE_POINTER], 1);
+    PyObject_GC_Track(p);
+    return (PyObject *)p;
+}
+
+static int pointer_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Pointer *p = (Pointer *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(p->type);
+    Py_VISIT(p->owner);
+    Py_VISIT(p->release);
+    Py_VISIT(p->children);
+    return 0;
+}
+
+/* ---- handles -------------------------------------------------------------------------------- */
+
+static PyObject *freed(Pointer *p)
+{
+    return raise_named(p->type->state, "UseAfterFreeError",
+                       "the %U at %p was freed already; a handle is used up by close() and by the "
+                       "function that frees it",
+                       p->type->name, p->address);
+}
+
+int pointer_address(Pointer *p, void **address)
+{
+    if (atomic_load_explicit(&p->status, memory_order_acquire) != HANDLE_LIVE) {
+        freed(p);
+        return -1;
+    }
+    /* A view into a freed handle's memory is freed with it. */
+    if (p->owner && pointer_check(p->type->state, p->owner)) {
+        void *parent;
+        if (pointer_address((Pointer *)p->owner, &parent) < 0)
+            return -1;
+    }
+    *address = p->address;
+    return 0;
+}
+
+static int close_children(Pointer *p);
+
+int pointer_take(Pointer *p)
+{
+    int live = HANDLE_LIVE;
+    if (atomic_load(&p->users) > 0) {
+        raise_named(p->type->state, "UseAfterFreeError",
+                    "the %U at %p is in use by a call and cannot be freed now", p->type->name,
+                    p->address);
+        return -1;
+    }
+    if (close_children(p) < 0)
+        return -1;
+    if (!atomic_compare_exchange_strong(&p->status, &live, HANDLE_FREED)) {
+        freed(p);
+        return -1;
+    }
+    return 0;
+}
+
+void pointer_give_back(Pointer *p) { atomic_store(&p->status, HANDLE_LIVE); }
+
+/* Frees an owned handle that is live. -1 and an exception where it cannot be freed now. */
+static int pointer_close(Pointer *p)
+{
+    if (!p->release || !p->address)
+        return 0;
+    if (pointer_take(p) < 0)
+        return -1;
+    call_release(p->release, p->address);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static int close_children(Pointer *p)
+{
+    PyObject *list = p->children && PyDict_Check(p->children)
+                         ? PyDict_GetItemString(p->children, "children") : NULL;
+    for (Py_ssize_t i = 0; list && i < PyList_GET_SIZE(list); i++) {
+        PyObject *child = PyWeakref_GetObject(PyList_GET_ITEM(list, i));
+        if (!child || child == Py_None)
+            continue;
+        Pointer *c = (Pointer *)Py_NewRef(child);
+        int r = atomic_load(&c->status) == HANDLE_LIVE ? pointer_close(c) : 0;
+        Py_DECREF(c);
+        if (r < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int add_child(Pointer *parent, Pointer *child)
+{
+    if (!parent->children && !(parent->children = PyDict_New()))
+        return -1;
+    PyObject *list = PyDict_GetItemString(parent->children, "children");
+    if (!list) {
+        list = PyList_New(0);
+        int r = list ? PyDict_SetItemString(parent->children, "children", list) : -1;
+        Py_XDECREF(list);
+        if (r < 0)
+            return -1;
+    }
+    for (Py_ssize_t i = PyList_GET_SIZE(list); i-- > 0;) /* forget the dead */
+        if (PyWeakref_GetObject(PyList_GET_ITEM(list, i)) == Py_None &&
+            PyList_SetSlice(list, i, i + 1, NULL) < 0)
+            return -1;
+    PyObject *reference = PyWeakref_NewRef((PyObject *)child, NULL);
+    int r = reference ? PyList_Append(list, reference) : -1;
+    Py_XDECREF(reference);
+    return r;
+}
+
+int pointer_own(Pointer *p, Function *release, PyObject *parent)
+{
+    if (release)
+        p->release = (Function *)Py_NewRef(release);
+    if (parent && pointer_check(p->type->state, parent)) {
+        Py_XSETREF(p->owner, Py_NewRef(parent));
+        return add_child((Pointer *)parent, p);
+    }
+    return 0;
+}
+
+static void pointer_finalize(PyObject *self)
+{
+    Pointer *p = (Pointer *)self;
+    if (!p->release || atomic_load(&p->status) != HANDLE_LIVE)
+        return;
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (pointer_close(p) < 0)
+        PyErr_WriteUnraisable(self);
+    PyErr_Restore(type, value, traceback);
+}
+
+static int pointer_clear(PyObject *self)
+{
+    Pointer *p = (Pointer *)self;
+    Py_CLEAR(p->children);
+    Py_CLEAR(p->owner);
+    Py_CLEAR(p->release);
+    return 0;
+}
+
+static void pointer_dealloc(PyObject *self)
+{
+    Pointer *p = (Pointer *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    if (PyObject_CallFinalizerFromDealloc(self) < 0)
+        return;
+    PyObject_GC_UnTrack(self);
+    if (p->weakrefs)
+        PyObject_ClearWeakRefs(self);
+    pointer_clear(self);
+    atomic_fetch_sub(&p->type->state->live[LIVE_POINTER], 1);
+    Py_DECREF(p->type);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static PyObject *close_method(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    Pointer *p = (Pointer *)self;
+    if (!p->release)
+        return PyErr_Format(PyExc_TypeError,
+                            "this %U is not owned by Python: nothing to close (say owned= in an "
+                            "annotation)", p->type->name);
+    if (atomic_load(&p->status) == HANDLE_LIVE && pointer_close(p) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *enter(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return Py_NewRef(self);
+}
+
+static PyObject *leave(PyObject *self, PyObject *args)
+{
+    (void)args;
+    PyObject *r = close_method(self, NULL);
+    Py_XDECREF(r);
+    return r ? Py_NewRef(Py_False) : NULL;
+}
+
+/* ---- what it points to ---------------------------------------------------------------------- */
+
+/* The memory from `index` elements on, NULL and an exception where there is none. The bounds are
+ * checked where the pointer goes into memory that Python owns. */
+static void *pointee(Pointer *p, Py_ssize_t index)
+{
+    void *base;
+    if (pointer_address(p, &base) < 0)
+        return NULL;
+    if (!base) {
+        PyErr_Format(PyExc_ValueError, "the %U is NULL", p->type->name);
+        return NULL;
+    }
+    Py_ssize_t size = ctype_size(p->type->target);
+    if (size < 0)
+        return NULL;
+    char *at = (char *)base + index * size;
+    if (p->owner && value_check(p->type->state, p->owner)) {
+        Value *v = (Value *)p->owner;
+        char *start = (char *)v->data, *end = start + v->size;
+        bool inside = (char *)base >= start && (char *)base <= end;
+        if (inside && (at < start || at + size > end)) {
+            PyErr_Format(PyExc_IndexError, "index %zd lies outside the %zu bytes of %U", index,
+                         v->size, v->type->name);
+            return NULL;
+        }
+    }
+    return at;
+}
+
+static PyObject *pointer_subscript(PyObject *self, PyObject *key)
+{
+    Pointer *p = (Pointer *)self;
+    Py_ssize_t i = PyNumber_AsSsize_t(key, PyExc_IndexError);
+    if (i == -1 && PyErr_Occurred())
+        return NULL;
+    void *at = pointee(p, i);
+    return at ? convert_from_c(p->type->target, at, self, false) : NULL;
+}
+
+static int pointer_ass_subscript(PyObject *self, PyObject *key, PyObject *value)
+{
+    Pointer *p = (Pointer *)self;
+    Py_ssize_t i = PyNumber_AsSsize_t(key, PyExc_IndexError);
+    if (i == -1 && PyErr_Occurred())
+        return -1;
+    if (!value || p->type->c.target_const) {
+        PyErr_Format(PyExc_TypeError, "what a %U points to cannot be %s", p->type->name,
+                     value ? "written" : "deleted");
+        return -1;
+    }
+    void *at = pointee(p, i);
+    if (!at)
+        return -1;
+    Site site = {.ctype = p->type->target->c.name};
+    Keep keep;
+    keep_init(&keep);
+    int r = convert_to_c(p->type->target, at, value, &site, &keep, NULL);
+    if (r == 0 && keep.n)
+        r = memory_keep(self, at, &keep);
+    keep_fini(&keep);
+    return r;
+}
+
+static bool to_record(const Pointer *p)
+{
+    hw_kind k = p->type->c.target->kind;
+    return (k == HW_STRUCT || k == HW_UNION) && p->type->target->lookup;
+}
+
+static PyObject *pointer_getattro(PyObject *self, PyObject *name)
+{
+    Pointer *p = (Pointer *)self;
+    if (to_record(p) && PyDict_Contains(p->type->target->lookup, name) == 1) {
+        void *at = pointee(p, 0);
+        return at ? member_get(p->type->target, at, self, name) : NULL;
+    }
+    return PyObject_GenericGetAttr(self, name);
+}
+
+static int pointer_setattro(PyObject *self, PyObject *name, PyObject *value)
+{
+    Pointer *p = (Pointer *)self;
+    if (!to_record(p))
+        return PyObject_GenericSetAttr(self, name, value);
+    if (p->type->c.target_const) {
+        PyErr_Format(PyExc_TypeError, "what a %U points to cannot be written", p->type->name);
+        return -1;
+    }
+    void *at = pointee(p, 0);
+    return at ? member_set(p->type->target, at, self, name, value) : -1;
+}
+
+static PyObject *offset_by(Pointer *p, PyObject *n, int sign)
+{
+    Py_ssize_t i = PyNumber_AsSsize_t(n, PyExc_OverflowError);
+    if (i == -1 && PyErr_Occurred())
+        return NULL;
+    void *base;
+    Py_ssize_t size = ctype_size(p->type->target);
+    if (size < 0 || pointer_address(p, &base) < 0)
+        return NULL;
+    PyObject *owner = p->release || (!p->owner && p->children) ? (PyObject *)p : p->owner;
+    return pointer_new(p->type, (char *)base + sign * i * size, owner);
+}
+
+static PyObject *pointer_add(PyObject *a, PyObject *b)
+{
+    if (PyIndex_Check(a)) {
+        PyObject *t = a;
+        a = b, b = t;
+    }
+    if (!PyIndex_Check(b) || PyType_GetSlot(Py_TYPE(a), Py_nb_add) != (void *)pointer_add)
+        Py_RETURN_NOTIMPLEMENTED;
+    return offset_by((Pointer *)a, b, 1);
+}
+
+static PyObject *pointer_subtract(PyObject *a, PyObject *b)
+{
+    if (Py_TYPE(a) == Py_TYPE(b)) {
+        Pointer *p = (Pointer *)a, *q = (Pointer *)b;
+        Py_ssize_t size = ctype_size(p->type->target);
+        if (size < 0)
+            return NULL;
+        if (size == 0 || !hw_type_same(&p->type->c, &q->type->c))
+            return PyErr_Format(PyExc_TypeError, "%U and %U have no distance", p->type->name,
+                                q->type->name);
+        return PyLong_FromSsize_t(((char *)p->address - (char *)q->address) / size);
+    }
+    if (!PyIndex_Check(b) || PyIndex_Check(a))
+        Py_RETURN_NOTIMPLEMENTED;
+    return offset_by((Pointer *)a, b, -1);
+}
+
+static PyObject *pointer_call(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    Pointer *p = (Pointer *)self;
+    void *address;
+    if (p->type->c.target->kind != HW_FUNCTION)
+        return PyErr_Format(PyExc_TypeError, "a %U cannot be called", p->type->name);
+    if (pointer_address(p, &address) < 0)
+        return NULL;
+    if (!address)
+        return PyErr_Format(PyExc_ValueError, "the %U is NULL and cannot be called",
+                            p->type->name);
+    PyObject *m = PyImport_ImportModule("headway._bind");
+    PyObject *f = m ? PyObject_CallMethod(m, "function_at", "ONO", p->type->target,
+                                          PyLong_FromVoidPtr(address), self)
+                    : NULL;
+    PyObject *r = f ? PyObject_Call(f, args, kwargs) : NULL;
+    Py_XDECREF(f);
+    Py_XDECREF(m);
+    return r;
+}
+
+/* ---- the rest ------------------------------------------------------------------------------- */
+
+static int pointer_bool(PyObject *self) { return ((Pointer *)self)->address != NULL; }
+
+static PyObject *pointer_int(PyObject *self)
+{
+    return PyLong_FromVoidPtr(((Pointer *)self)->address);
+}
+
+static PyObject *pointer_compare(PyObject *a, PyObject *b, int op)
+{
+    if (Py_TYPE(a) != Py_TYPE(b))
+        Py_RETURN_NOTIMPLEMENTED;
+    uintptr_t x = (uintptr_t)((Pointer *)a)->address, y = (uintptr_t)((Pointer *)b)->address;
+    Py_RETURN_RICHCOMPARE(x, y, op);
+}
+
+static Py_hash_t pointer_hash(PyObject *self)
+{
+    Py_hash_t h = (Py_hash_t)((uintptr_t)((Pointer *)self)->address >> 4);
+    return h == -1 ? -2 : h;
+}
+
+static PyObject *pointer_repr(PyObject *self)
+{
+    Pointer *p = (Pointer *)self;
+    const char *state = atomic_load(&p->status) == HANDLE_FREED ? " freed"
+                        : p->release                            ? " owned"
+                                                                : "";
+    if (!p->address)
+        return PyUnicode_FromFormat("<%U NULL>", p->type->name);
+    return PyUnicode_FromFormat("<%U %p%s>", p->type->name, p->address, state);
+}
+
+static PyObject *get_owned(PyObject *self, void *closure)
+{
+    (void)closure;
+    Pointer *p = (Pointer *)self;
+    return PyBool_FromLong(p->release && atomic_load(&p->status) == HANDLE_LIVE);
+}
+
+static PyObject *get_closed(PyObject *self, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(atomic_load(&((Pointer *)self)->status) == HANDLE_FREED);
+}
+
+static PyMemberDef members[] = {
+    {"__ctype__", T_OBJECT, offsetof(Pointer, type), READONLY, "The headway.CType."},
+    {"__owner__", T_OBJECT, offsetof(Pointer, owner), READONLY, "What it points into, or None."},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Pointer, weakrefs), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef getset[] = {
+    {"owned", get_owned, NULL, "True while Python has to free it.", NULL},
+    {"closed", get_closed, NULL, "True once it was freed.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef methods[] = {
+    {"close", close_method, METH_NOARGS, "Frees an owned handle now; again does nothing."},
+    {"__enter__", enter, METH_NOARGS, NULL},
+    {"__exit__", leave, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_dealloc, pointer_dealloc},
+    {Py_tp_finalize, pointer_finalize},
+    {Py_tp_traverse, pointer_traverse},
+    {Py_tp_clear, pointer_clear},
+    {Py_tp_getattro, pointer_getattro},
+    {Py_tp_setattro, pointer_setattro},
+    {Py_tp_call, pointer_call},
+    {Py_tp_repr, pointer_repr},
+    {Py_tp_richcompare, pointer_compare},
+    {Py_tp_hash, pointer_hash},
+    {Py_tp_methods, methods},
+    {Py_tp_members, members},
+    {Py_tp_getset, getset},
+    {Py_nb_add, pointer_add},
+    {Py_nb_subtract, pointer_subtract},
+    {Py_nb_bool, pointer_bool},
+    {Py_nb_int, pointer_int},
+    {Py_mp_subscript, pointer_subscript},
+    {Py_mp_ass_subscript, pointer_ass_subscript},
+    {Py_tp_doc, "A typed C pointer, or a handle that is freed once."},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "headway.Pointer",
+    .basicsize = sizeof(Pointer),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
+             Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = slots,
+};
+
+int pointer_add_type(PyObject *module, State *state)
+{
+    state->pointer_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+    return state->pointer_type ? PyModule_AddType(module, state->pointer_type) : -1;
+}
