@@ -83,6 +83,9 @@ void raise_status(State *state, const hw_error *err);
  * where NumPy is not there and force is false. */
 const hw_numpy_hooks *numpy_hooks(State *state, bool force);
 
+/* hw_core_api.interrupted */
+bool core_interrupted(PyThreadState **saved);
+
 /* ---- one call in progress, per thread ------------------------------------------------------- */
 
 typedef struct Frame {

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 _Thread_local Thread hw_thread __attribute__((tls_model("initial-exec")));
 
@@ -87,7 +88,7 @@ static hw_status api_parallel_for(const hw_loop *loop, unsigned threads)
     return hw_pool_parallel_for(hw_pool_shared(), loop, threads);
 }
 
-static bool api_interrupted(PyThreadState **saved)
+bool core_interrupted(PyThreadState **saved)
 {
     if (!*saved)
         return PyErr_CheckSignals() < 0;
@@ -104,7 +105,7 @@ static hw_core_api core_api = {
     .ufunc = api_ufunc,
     .threads = api_threads,
     .parallel_for = api_parallel_for,
-    .interrupted = api_interrupted,
+    .interrupted = core_interrupted,
 };
 
 /* ---- functions ------------------------------------------------------------------------------ */
@@ -222,6 +223,35 @@ static PyObject *store_variable(PyObject *m, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *pointer_at(PyObject *m, PyObject *args)
+{
+    PyObject *type, *owner = NULL;
+    unsigned long long address;
+    State *state = state_of(m);
+    if (!PyArg_ParseTuple(args, "O!K|O", state->ctype_type, &type, &address, &owner))
+        return NULL;
+    if (((CType *)type)->c.kind != HW_POINTER)
+        return PyErr_Format(PyExc_TypeError, "%R is not a pointer type", type);
+    return pointer_new((CType *)type, (void *)(uintptr_t)address, owner);
+}
+
+/* The bytes up to NUL or `most`, whichever comes first. */
+static PyObject *bytes_at(PyObject *m, PyObject *args)
+{
+    (void)m;
+    unsigned long long address;
+    Py_ssize_t most = -1;
+    if (!PyArg_ParseTuple(args, "K|n", &address, &most))
+        return NULL;
+    const char *s = (const char *)(uintptr_t)address;
+    if (!s) {
+        PyErr_SetString(PyExc_ValueError, "the pointer is NULL: there is no string");
+        return NULL;
+    }
+    size_t n = most >= 0 ? strnlen(s, (size_t)most) : strlen(s);
+    return PyBytes_FromStringAndSize(s, (Py_ssize_t)n);
+}
+
 /* Python is going away: callbacks that C still holds must not enter it. */
 static PyObject *close_interpreter(PyObject *m, PyObject *unused)
 {
@@ -240,6 +270,8 @@ static PyMethodDef functions[] = {
     {"live_objects", live_objects, METH_NOARGS, "How many objects of each type are alive."},
     {"load", load_variable, METH_VARARGS, "load(ctype, address[, owner]): what lies there."},
     {"store", store_variable, METH_VARARGS, "store(ctype, address, value): writes it there."},
+    {"pointer_at", pointer_at, METH_VARARGS, "pointer_at(ctype, address[, owner]): a pointer."},
+    {"bytes_at", bytes_at, METH_VARARGS, "bytes_at(address[, most]): the bytes before a NUL."},
     {"_close", close_interpreter, METH_NOARGS, "From here on callbacks do not enter Python."},
     {NULL, NULL, 0, NULL},
 };

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/* Sized arrays in direct calls: where they lie, how large they are, what is allocated. */
+#include "call.h"
+
+/* ---- sizes ---------------------------------------------------------------------------------- */
+
+static HW_COLD int sizes_disagree(const Call *c, int dim, int64_t size, int param)
+{
+    const Function *f = c->f;
+    PyObject *name = f->dims[dim].name;
+    const Param *here = &f->params[param];
+    int there = c->fixed_by[dim];
+    if (there < 0)
+        PyErr_Format(PyExc_ValueError, "%U(): size %U is %lld, but it is %lld in %U", f->name, name,
+                     (long long)c->sizes[dim], (long long)size, here->name);
+    else
+        PyErr_Format(PyExc_ValueError, "%U(): size %U is %lld in %U, but %lld in %U", f->name, name,
+                     (long long)c->sizes[dim], f->params[there].name, (long long)size, here->name);
+    return -1;
+}
+
+int call_set_size(Call *c, int dim, int64_t size, int param)
+{
+    if (c->sizes[dim] < 0) {
+        c->sizes[dim] = size;
+        c->fixed_by[dim] = (int8_t)param;
+        return 0;
+    }
+    return c->sizes[dim] == size ? 0 : sizes_disagree(c, dim, size, param);
+}
+
+static int evaluate(Call *c, int dim, int64_t *out)
+{
+    const Dim *d = &c->f->dims[dim];
+    int64_t stack[16];
+    int n = 0;
+    for (int i = 0; i < d->n_postfix; i++) {
+        const hw_size_step *step = &d->postfix[i];
+        if (step->what != HW_STEP_OPERATOR) {
+            stack[n++] = step->what == HW_STEP_DIM ? c->sizes[step->value] : step->value;
+            if (step->what == HW_STEP_DIM && stack[n - 1] < 0) {
+                PyErr_Format(PyExc_TypeError, "%U(): size %U depends on %U, which no input fixes",
+                             c->f->name, d->name, c->f->dims[step->value].name);
+                return -1;
+            }
+            continue;
+        }
+        int64_t b = stack[--n], a = stack[n - 1], r = 0;
+        bool overflow = false;
+        switch (step->value) {
+        case '+': overflow = __builtin_add_overflow(a, b, &r); break;
+        case '-': overflow = __builtin_sub_overflow(a, b, &r); break;
+        case '*': overflow = __builtin_mul_overflow(a, b, &r); break;
+        default:
+            overflow = b == 0 || (a == INT64_MIN && b == -1);
+            r = overflow ? 0 : step->value == '/' ? a / b : a % b;
+        }
+        if (overflow) {
+            PyErr_Format(PyExc_ValueError, "%U(): size %U cannot be computed from these arguments",
+                         c->f->name, d->name);
+            return -1;
+        }
+        stack[n - 1] = r;
+    }
+    *out = stack[0];
+    return 0;
+}
+
+static int missing_size(const Call *c, int dim)
+{
+    PyErr_Format(PyExc_TypeError, "%U() needs the keyword argument %U: no input fixes this size",
+                 c->f->name, c->f->dims[dim].name);
+    return -1;
+}
+
+int call_finish_sizes(Call *c)
+{
+    const Function *f = c->f;
+    for (int d = 0; d < f->n_dims; d++)
+        if (!f->dims[d].n_postfix && c->sizes[d] < 0)
+            return missing_size(c, d);
+    for (int d = 0; d < f->n_dims; d++) {
+        int64_t size;
+        if (!f->dims[d].n_postfix)
+            continue;
+        if (evaluate(c, d, &size) < 0)
+            return -1;
+        if (c->sizes[d] >= 0 && c->sizes[d] != size) {
+            PyErr_Format(PyExc_ValueError, "%U(): size %U is %lld, but it is %lld in %U", f->name,
+                         f->dims[d].name, (long long)size, (long long)c->sizes[d],
+                         c->fixed_by[d] < 0 ? f->name : f->params[c->fixed_by[d]].name);
+            return -1;
+        }
+        c->sizes[d] = size;
+    }
+    for (int d = 0; d < f->n_dims; d++)
+        if (c->sizes[d] < 0) {
+            PyErr_Format(PyExc_ValueError, "%U(): size %U is negative: %lld", f->name,
+                         f->dims[d].name, (long long)c->sizes[d]);
+            return -1;
+        }
+    return 0;
+}
+
+/* ---- arguments ------------------------------------------------------------------------------ */
+
+/* The arithmetic type at the bottom of what a parameter points to. */
+static const hw_type *element_of(const Param *p)
+{
+    const hw_type *t = &p->element->c;
+    while (t->kind == HW_ARRAY)
+        t = t->target;
+    return t;
+}
+
+static int set_shape(Call *c, int param, int ndim, const Py_ssize_t *shape)
+{
+    const Param *p = &c->f->params[param];
+    if (ndim != p->n_dims) {
+        Site site = site_of(c->f, param, c->locals[param].position);
+        return site_error(&site, PyExc_ValueError, "expected %d dimension%s, got an array of %d",
+                          p->n_dims, p->n_dims == 1 ? "" : "s", ndim);
+    }
+    for (int d = 0; d < ndim; d++)
+        if (call_set_size(c, p->dims[d], shape[d], param) < 0)
+            return -1;
+    return 0;
+}
+
+/* The shape of an argument that is neither ndarray nor buffer: a value of a C array, a string. */
+static int set_flat_size(Call *c, int param, PyObject *value)
+{
+    const Param *p = &c->f->params[param];
+    Py_ssize_t n = -1;
+    if (PyBytes_Check(value))
+        n = PyBytes_GET_SIZE(value);
+    else if (PyUnicode_Check(value))
+        (void)PyUnicode_AsUTF8AndSize(value, &n);
+    else if (value_check(c->f->state, value) && p->n_dims == 1) {
+        Value *v = (Value *)value;
+        size_t size = element_of(p)->size;
+        n = (Py_ssize_t)(size ? v->size / size : v->size);
+    }
+    if (n < 0) /* an address, NULL: its size comes from elsewhere */
+        return PyErr_Occurred() ? -1 : 0;
+    return set_shape(c, param, 1, &n);
+}
+
+int call_array(Call *c, int param, void **to)
+{
+    const Function *f = c->f;
+    const Param *p = &f->params[param];
+    PyObject *value = c->locals[param].given;
+    Site site = site_of(f, param, c->locals[param].position);
+    if (convert_pointer(p->type, to, value, &site, &c->keep, p->callback, p->nullable) < 0)
+        return -1;
+    const hw_numpy_hooks *numpy = numpy_hooks(f->state, false);
+    hw_ndview view;
+    if (numpy && numpy->view(value, &view))
+        return set_shape(c, param, view.ndim, view.shape);
+    if (PyErr_Occurred())
+        return -1;
+    bool flat = PyBytes_Check(value) || value_check(f->state, value) || !PyObject_CheckBuffer(value);
+    if (flat)
+        return set_flat_size(c, param, value);
+    const Py_buffer *b = PyMemoryView_GET_BUFFER(c->keep.objects[c->keep.n - 1]);
+    if (b->shape)
+        return set_shape(c, param, b->ndim, b->shape);
+    return set_shape(c, param, 1, &b->len);
+}
+
+bool call_direct(const Function *f, int param, PyObject *value)
+{
+    const Param *p = &f->params[param];
+    const hw_numpy_hooks *numpy = numpy_hooks(f->state, false);
+    hw_ndview view;
+    if (numpy && numpy->view(value, &view)) {
+        const hw_type *want = element_of(p), *have = hw_type_of_kind(view.kind);
+        return view.ndim == p->n_dims && view.contiguous && have && have->size == want->size &&
+               (view.writable || p->type->c.target_const) && hw_type_same(want, have);
+    }
+    PyErr_Clear();
+    return !call_wants_map(f, value);
+}
+
+bool call_wants_map(const Function *f, PyObject *o)
+{
+    if (PyFloat_Check(o) || PyLong_Check(o) || PyComplex_Check(o) || PyUnicode_Check(o) ||
+        PyBytes_Check(o) || o == Py_None)
+        return false;
+    if (PyList_Check(o) || PyTuple_Check(o))
+        return true;
+    const hw_numpy_hooks *numpy = numpy_hooks(f->state, false);
+    if (!numpy)
+        PyErr_Clear();
+    return numpy && numpy->is_arraylike(o);
+}
+
+/* ---- outputs -------------------------------------------------------------------------------- */
+
+static bool debug_fill(void)
+{
+    static int debug = -1; /* set once, to the same value by whoever comes first */
+    if (debug < 0) {
+        const char *s = getenv("HEADWAY_DEBUG");
+        debug = s && *s && strcmp(s, "0") != 0;
+    }
+    return debug;
+}
+
+/* All bits set: NaN in every floating type, -1 in every signed one. */
+static void fill_output(void *data, size_t bytes)
+{
+    if (debug_fill())
+        memset(data, 0xff, bytes);
+}
+
+static int allocate_array(Call *c, int param, void **to)
+{
+    const Param *p = &c->f->params[param];
+    const hw_type *element = element_of(p);
+    Py_ssize_t shape[HW_MAX_CORE], count = 1;
+    for (int d = 0; d < p->n_dims; d++) {
+        shape[d] = (Py_ssize_t)c->sizes[p->dims[d]];
+        if (__builtin_mul_overflow(count, shape[d], &count)) {
+            PyErr_NoMemory();
+            return -1;
+        }
+    }
+    if (count > PY_SSIZE_T_MAX / 64) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    size_t bytes = (size_t)count * element->size;
+    PyObject *made;
+    if (p->as_bytes) {
+        made = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)bytes);
+        *to = made ? PyBytes_AS_STRING(made) : NULL;
+        if (made)
+            memset(*to, 0, bytes); /* what C leaves unwritten must not be old memory */
+    } else if (hw_kind_is_arithmetic(element->kind)) {
+        const hw_numpy_hooks *numpy = numpy_hooks(c->f->state, true);
+        made = numpy ? numpy->empty(element->kind, p->n_dims, shape, to) : NULL;
+    } else {
+        PyObject *array_type = PyObject_CallMethod(
+            PyImport_AddModule("headway._core"), "array", "On", ctype_of(element), count);
+        made = array_type ? (PyObject *)value_new((CType *)array_type, bytes, (size_t)count) : NULL;
+        *to = made ? ((Value *)made)->data : NULL;
+        Py_XDECREF(array_type);
+    }
+    if (!made)
+        return -1;
+    fill_output(*to, bytes);
+    c->locals[param].object = made;
+    return 0;
+}
+
+int call_allocate(Call *c, int param, void **to)
+{
+    const Param *p = &c->f->params[param];
+    Local *local = &c->locals[param];
+    if (p->n_dims >= 0)
+        return allocate_array(c, param, to);
+    Py_ssize_t size = ctype_size(p->element);
+    if (size < 0)
+        return -1;
+    hw_kind kind = p->element->c.kind;
+    if (hw_kind_is_arithmetic(kind) || kind == HW_POINTER) {
+        memset(&local->value, 0, sizeof(local->value));
+        local->by_value = true;
+        *to = &local->value;
+        return 0;
+    }
+    Value *v = value_new(p->element, (size_t)size, kind == HW_ARRAY ? p->element->c.count : 1);
+    local->object = (PyObject *)v;
+    *to = v ? v->data : NULL;
+    return v ? 0 : -1;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of a call share; private to call.c, full.c and arrays.c. */
+#ifndef HEADWAY_EXT_CALL_H
+#define HEADWAY_EXT_CALL_H
+
+#include <errno.h>
+#include <string.h>
+
+#include "core.h"
+
+/* Opens a call: callbacks on this thread belong to it from here on. */
+static inline void frame_push(Frame *frame, State *state)
+{
+    frame->previous = hw_thread.top;
+    frame->saved = NULL;
+    frame->state = state;
+    frame->error = NULL;
+    hw_thread.top = frame;
+}
+
+/* Right after the C function returned, before anything else may set errno. */
+static inline void frame_pop(Frame *frame)
+{
+    hw_thread.saved_errno = errno;
+    hw_thread.top = frame->previous;
+}
+
+static inline Site site_of(const Function *f, int param, Py_ssize_t position)
+{
+    const Param *p = &f->params[param];
+    return (Site){.function = f->name, .parameter = p->name, .position = position,
+                  .ctype = p->spelling};
+}
+
+/* Raises the exception of a callback. Returns NULL. */
+PyObject *raise_callback_error(Frame *frame);
+
+/* One parameter of a call in progress. */
+typedef struct Local {
+    PyObject *given;  /* borrowed; NULL: none */
+    PyObject *object; /* owned: what the call made for an output */
+    Pointer *user;    /* borrowed: a handle that is in use */
+    hw_value value;   /* an output's or a size's storage, as C lays it out */
+    Py_ssize_t position;
+    bool by_value;    /* the storage is passed by address and read back */
+} Local;
+
+typedef struct Call {
+    Function *f;
+    Local *locals;
+    unsigned char *frame;
+    int64_t sizes[HW_MAX_DIMS]; /* -1: not known yet */
+    int8_t fixed_by[HW_MAX_DIMS]; /* the parameter it was first seen in; -1: none */
+    Keep keep;
+} Call;
+
+/* arrays.c: the size a dimension has in an argument. -1 and ValueError where they disagree. */
+int call_set_size(Call *c, int dim, int64_t size, int param);
+/* The address of a sized array argument, its sizes noted. */
+int call_array(Call *c, int param, void **to);
+/* Sizes that follow from others; TypeError where one is not known. */
+int call_finish_sizes(Call *c);
+/* Allocates an output that was not given. */
+int call_allocate(Call *c, int param, void **to);
+/* Would this argument be taken as it is by a direct call of the sized array parameter? */
+bool call_direct(const Function *f, int param, PyObject *value);
+/* An array, a NumPy scalar, or a list: for a mapped call. */
+bool call_wants_map(const Function *f, PyObject *value);
+
+/* full.c: the call that handles everything. */
+PyObject *call_full(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames);
+
+#endif

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: MIT
+"""C memory from Python: new, cast, addressof, sizeof, offsetof, buffer, string, typeof."""
+
+from __future__ import annotations
+
+import re
+from types import ModuleType
+from typing import Any
+
+from headway import _core
+
+_TOKEN = re.compile(r"\s*(?:(\*)|(\[\s*(\d*)\s*\])|([A-Za-z_]\w*))")
+
+# multi-word spellings, words in any order
+_ARITHMETIC = {
+    " ".join(sorted(words.split())): name
+    for words, name in {
+        "void": "void",
+        "_Bool": "_Bool",
+        "bool": "_Bool",
+        "char": "char",
+        "signed char": "signed char",
+        "unsigned char": "unsigned char",
+        "short": "short",
+        "short int": "short",
+        "unsigned short": "unsigned short",
+        "unsigned short int": "unsigned short",
+        "int": "int",
+        "signed": "int",
+        "signed int": "int",
+        "unsigned": "unsigned int",
+        "unsigned int": "unsigned int",
+        "long": "long",
+        "long int": "long",
+        "unsigned long": "unsigned long",
+        "unsigned long int": "unsigned long",
+        "long long": "long long",
+        "long long int": "long long",
+        "unsigned long long": "unsigned long long",
+        "unsigned long long int": "unsigned long long",
+        "float": "float",
+        "double": "double",
+        "long double": "long double",
+        "float _Complex": "float _Complex",
+        "double _Complex": "double _Complex",
+        "long double _Complex": "long double _Complex",
+        "int8_t": "signed char",
+        "int16_t": "short",
+        "int32_t": "int",
+        "int64_t": "long",
+        "uint8_t": "unsigned char",
+        "uint16_t": "unsigned short",
+        "uint32_t": "unsigned int",
+        "uint64_t": "unsigned long",
+        "size_t": "unsigned long",
+        "ssize_t": "long",
+        "ptrdiff_t": "long",
+        "intptr_t": "long",
+        "uintptr_t": "unsigned long",
+    }.items()
+}
+
+
+def typeof(spec: Any, module: ModuleType | None = None) -> _core.CType:
+    """The C type that `spec` names.
+
+    Parameters
+    ----------
+    spec : str, CType or any C value
+        C's own spelling, such as ``"const double *"``, ``"int[10]"`` or ``"gsl_function *"``; or a
+        type, or a value whose type is wanted.
+    module : module, optional
+        A loaded module whose structs, enums and typedefs the spelling may name.
+
+    Returns
+    -------
+    CType
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where `spec` names no type.
+    """
+    if isinstance(spec, _core.CType):
+        return spec
+    if isinstance(spec, (_core.Value, _core.Pointer)):
+        return spec.__ctype__
+    if isinstance(spec, _core.Function):
+        return spec.ctype
+    ctype = getattr(spec, "__ctype__", None)  # an enum's class
+    if isinstance(ctype, _core.CType):
+        return ctype
+    if not isinstance(spec, str):
+        raise TypeError(f"expected a C type or its spelling, got {type(spec).__name__}")
+    return _parse(spec, module)
+
+
+def _parse(spec: str, module: ModuleType | None) -> _core.CType:
+    words: list[str] = []
+    suffix: list[str | int | None] = []
+    at = 0
+    text = spec.strip()
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None or (match[4] and suffix and match[4] not in ("const", "restrict")):
+            raise ValueError(f"{spec!r} is not a C type as headway reads them, such as 'double *'")
+        at = match.end()
+        if match[1]:
+            if any(not isinstance(s, str) for s in suffix):
+                raise ValueError(f"{spec!r}: a pointer to an array is made with pointer types")
+            suffix.append("*")
+        elif match[2]:
+            suffix.append(int(match[3]) if match[3] else None)
+        elif not suffix:
+            words.append(match[4])
+    const = "const" in words
+    base = _base([w for w in words if w not in ("const", "volatile", "restrict")], spec, module)
+    stars = sum(s == "*" for s in suffix)
+    ctype = base
+    for i in range(stars):
+        ctype = _core.pointer(ctype, const=const and i == 0)
+    for count in reversed([s for s in suffix if s != "*"]):
+        ctype = _core.array(ctype, count)
+    return ctype
+
+
+def _base(words: list[str], spec: str, module: ModuleType | None) -> _core.CType:
+    name = _ARITHMETIC.get(" ".join(sorted(words)))
+    if name is not None:
+        return _core.arithmetic(name)
+    if module is not None and words:
+        tagged = len(words) == 2 and words[0] in ("struct", "union", "enum")
+        found = getattr(module, words[-1], None) if tagged or len(words) == 1 else None
+        found = getattr(found, "__ctype__", found)
+        if isinstance(found, _core.CType):
+            return found
+    where = f" in {module.__name__}" if module is not None else "; say module= for a header's types"
+    raise ValueError(f"{spec!r} names no C type{where}")
+
+
+def new(spec: Any, init: Any = None, *, module: ModuleType | None = None) -> Any:
+    """Allocate a zeroed C object and return it, or a pointer to it.
+
+    Parameters
+    ----------
+    spec : str or CType
+        What to allocate: ``"double[10]"``, ``m.gsl_function``, ``"int"``.
+    init : optional
+        A number, a string for an array of characters, a sequence, a mapping of fields.
+    module : module, optional
+        Where names in `spec` are looked up.
+
+    Returns
+    -------
+    Value or Pointer
+        Structs, unions and arrays themselves; for everything else a pointer whose ``[0]`` is the
+        object. The memory lives as long as what is returned and what is made from it.
+
+    Examples
+    --------
+    >>> import headway as hw
+    >>> p = hw.new("int", 5)
+    >>> p[0] += 1
+    >>> p[0]
+    6
+    """
+    ctype = typeof(spec, module)
+    if ctype.kind in ("struct", "union"):
+        return ctype() if init is None else ctype(init)
+    if ctype.kind == "array":
+        if ctype.count is None:
+            if isinstance(init, int):
+                return _core.array(ctype.target, init)()
+            if init is None:
+                raise ValueError(f"{ctype.name} has no length: say it, or give what goes in")
+            room = len(init) + isinstance(init, (str, bytes))
+            if isinstance(init, str):
+                room = len(init.encode("utf-8", "surrogateescape")) + 1
+            return _core.array(ctype.target, room)(init)
+        return ctype() if init is None else ctype(init)
+    cell = _core.array(ctype, 1)()
+    if init is not None:
+        cell[0] = init
+    return _core.pointer_at(_core.pointer(ctype), cell.__address__, cell)
+
+
+def _address(value: Any) -> tuple[int, Any]:
+    """Where a value lies or points to, and what keeps it there."""
+    if isinstance(value, _core.Value):
+        return value.__address__, value
+    if isinstance(value, _core.Pointer):
+        return int(value), value
+    if isinstance(value, _core.Function):
+        return value.address, value
+    if isinstance(value, int):
+        return value, None
+    raise TypeError(f"expected an address, a pointer or a C value, got {type(value).__name__}")
+
+
+def cast(spec: Any, value: Any, *, module: ModuleType | None = None) -> Any:
+    """Convert as a C cast does: pointers and addresses to pointers, numbers to numbers.
+
+    A pointer made from another keeps alive what that one does. An address from elsewhere is taken
+    at its word: what lies there must outlive its use.
+
+    Raises
+    ------
+    TypeError
+        For types that C does not cast between.
+    """
+    ctype = typeof(spec, module)
+    if ctype.kind == "pointer":
+        address, owner = _address(value)
+        return _core.pointer_at(ctype, address % 2**64, owner)
+    if ctype.kind in ("integer", "enum"):
+        number = int(value) if isinstance(value, (int, float)) else _address(value)[0]
+        cell = _core.array(ctype, 1)()
+        memoryview(cell).cast("B")[:] = (number % 2**64).to_bytes(8, "little")[: ctype.size]
+        return cell[0]
+    if ctype.kind in ("real", "complex"):
+        cell = _core.array(ctype, 1)()
+        cell[0] = value
+        return cell[0]
+    raise TypeError(f"C does not cast to {ctype.name}")
+
+
+def addressof(value: Any, field: str | None = None) -> _core.Pointer:
+    """A pointer to a struct, union or array, or to a field of it.
+
+    It keeps the memory alive.
+    """
+    if not isinstance(value, _core.Value):
+        raise TypeError(f"expected a C struct, union or array, got {type(value).__name__}")
+    ctype = value.__ctype__
+    address = value.__address__
+    if field is not None:
+        ctype, offset = _field(ctype, field)
+        address += offset
+    return _core.pointer_at(_core.pointer(ctype), address, value)
+
+
+def sizeof(spec: Any, *, module: ModuleType | None = None) -> int:
+    """The size of a type or value in bytes."""
+    if isinstance(spec, _core.Value):
+        return len(memoryview(spec).cast("B"))
+    return typeof(spec, module).size
+
+
+def _field(ctype: _core.CType, name: str) -> tuple[_core.CType, int]:
+    try:
+        member, offset, _, bit_width = ctype.fields[name]
+    except KeyError:
+        has = ", ".join(ctype.fields) or "none"
+        raise AttributeError(f"{ctype.name} has no field {name!r}; it has {has}") from None
+    if bit_width >= 0:
+        raise TypeError(f"{name!r} of {ctype.name} is a bit-field, which has no address")
+    return member, offset
+
+
+def offsetof(spec: Any, *path: str, module: ModuleType | None = None) -> int:
+    """The offset of a field in bytes; further names go into nested structs."""
+    ctype = typeof(spec, module)
+    total = 0
+    for name in path:
+        ctype, offset = _field(ctype, name)
+        total += offset
+    return total
+
+
+def buffer(value: Any, size: int | None = None) -> memoryview:
+    """The memory of a C value, or `size` bytes from a pointer on, as a writable memoryview.
+
+    Nothing is copied. For a pointer, `size` is taken at its word.
+
+    Raises
+    ------
+    TypeError
+        For a pointer without a size, where the pointee has none.
+    """
+    if isinstance(value, _core.Value):
+        view = memoryview(value).cast("B")
+        return view if size is None else view[:size]
+    if not isinstance(value, _core.Pointer):
+        raise TypeError(f"expected a C value or a pointer, got {type(value).__name__}")
+    if not value:
+        raise ValueError("the pointer is NULL: there is no memory to look at")
+    n = value.__ctype__.target.size if size is None else size
+    block = _core.array(_core.arithmetic("unsigned char"), n)
+    return memoryview(_core.load(block, int(value), value)).cast("B")
+
+
+def string(value: Any, most: int | None = None) -> bytes:
+    """The bytes before the first NUL, at most `most` of them.
+
+    Reading stops at the end of an array; from a pointer, C's word is taken that a NUL follows.
+    """
+    if isinstance(value, _core.Value):
+        data = bytes(memoryview(value).cast("B"))
+        data = data if most is None else data[:most]
+        return data.split(b"\0", 1)[0]
+    if not isinstance(value, _core.Pointer):
+        raise TypeError(f"expected a C value or a pointer, got {type(value).__name__}")
+    if most is None:
+        return _core.bytes_at(int(value))
+    return _core.bytes_at(int(value), most)
+
+
+def close(handle: Any) -> None:
+    """Free an owned handle now; again does nothing."""
+    handle.close()
