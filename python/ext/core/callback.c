@@ -93,6 +93,10 @@ static PyObject *collect(Callback *cb, void **args)
 static int put_result(Callback *cb, void *result, PyObject *value)
 {
     CType *t = cb->type->target;
+    if (value == Py_None && hw_kind_is_integer(t->c.kind)) { /* said nothing: zero, all is well */
+        memset(result, 0, 8);
+        return 0;
+    }
     Keep keep;
     keep_init(&keep);
     PyObject *name = PyObject_HasAttrString(cb->callable, "__name__")

@@ -328,13 +328,14 @@ static Py_ssize_t count_members(PyObject *fields, State *state)
 {
     Py_ssize_t n = 0;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(fields); i++) {
-        PyObject *f = PyTuple_GET_ITEM(fields, i), *name, *type;
+        PyObject *f = PyTuple_GET_ITEM(fields, i), *name, *type, *callback;
         Py_ssize_t offset;
         int bit_offset, bit_width;
-        if (!PyTuple_Check(f) || !PyArg_ParseTuple(f, "UO!nii", &name, state->ctype_type, &type,
-                                                   &offset, &bit_offset, &bit_width)) {
+        if (!PyTuple_Check(f) ||
+            !PyArg_ParseTuple(f, "UO!nii|O", &name, state->ctype_type, &type, &offset, &bit_offset,
+                              &bit_width, &callback)) {
             if (!PyErr_Occurred())
-                PyErr_SetString(PyExc_TypeError, "a field is a tuple of five");
+                PyErr_SetString(PyExc_TypeError, "a field is a tuple of five or six");
             return -1;
         }
         CType *t = (CType *)type;
@@ -365,14 +366,25 @@ static int add_anonymous(CType *t, CType *inner, size_t offset)
     return 0;
 }
 
+/* How a callable stored in this field is called back. */
+static int add_callback(CType *t, PyObject *name, PyObject *callback)
+{
+    if (callback == Py_None)
+        return 0;
+    if (!t->callbacks && !(t->callbacks = PyDict_New()))
+        return -1;
+    return PyDict_SetItem(t->callbacks, name, callback);
+}
+
 static int fill_fields(CType *t, PyObject *fields)
 {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(fields); i++) {
-        PyObject *name, *type;
+        PyObject *name, *type, *callback = Py_None;
         Py_ssize_t offset;
         int bit_offset, bit_width;
-        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(fields, i), "UOnii", &name, &type, &offset,
-                              &bit_offset, &bit_width))
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(fields, i), "UOnii|O", &name, &type, &offset,
+                              &bit_offset, &bit_width, &callback) ||
+            add_callback(t, name, callback) < 0)
             return -1;
         PyTuple_SET_ITEM(t->types, i, Py_NewRef(type));
         PyTuple_SET_ITEM(t->names, i, Py_NewRef(name));
@@ -651,14 +663,15 @@ static Py_hash_t ctype_hash(PyObject *self)
 static PyMethodDef methods[] = {
     {"complete", complete, METH_VARARGS,
      "complete(size, align, fields, packed): fields are tuples (name, type, offset, bit offset, "
-     "bit width or -1)."},
+     "bit width or -1[, headway._model.Callback or None])."},
     {"__instancecheck__", ctype_instancecheck, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 
 static PyMemberDef members[] = {
     {"name", T_OBJECT, offsetof(CType, name), READONLY, "The type as C spells it."},
-    {"callbacks", T_OBJECT, offsetof(CType, callbacks), 0, NULL},
+    {"callbacks", T_OBJECT, offsetof(CType, callbacks), READONLY,
+     "{field: headway._model.Callback}, or None."},
     {"enum_class", T_OBJECT, offsetof(CType, enum_class), READONLY, "An enum's IntEnum, or None."},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(CType, weakrefs), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
