@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from headway._annotate import ParamWords, function_type
+from headway._annotate import function_type
 from headway._errors import AnnotationError
 from headway._model import Callback
+from headway._words import ParamWords
 
 
 def callback_of(

@@ -493,7 +493,8 @@ def _generator() -> str:
     from headway import __version__
 
     made = hashlib.sha256(__version__.encode())
-    for name in ("_bind.py", "_codegen.py", "_compile.py", "_vector.py", "vector_math.c"):
+    deciding = ("_bind.py", "_mapping.py", "_roles.py", "_shapes.py")
+    for name in (*deciding, "_codegen.py", "_compile.py", "_vector.py", "vector_math.c"):
         made.update(Path(__file__).with_name(name).read_bytes())
     return made.hexdigest()
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from headway import _core
-from headway._annotate import Status
 from headway._errors import AnnotationError, StatusError
 from headway._expression import constant
 from headway._model import Role
+from headway._words import Status
 
 Record = Mapping[str, Any]
 Lookup = Callable[[str], Record | None]

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway import _annotate
-from headway._annotate import RETURN, FunctionWords, ParamWords, Status, flatten, function_words
+from headway._annotate import FunctionWords, flatten, function_words
 from headway._errors import AnnotationError
 from headway._expression import Malformed, constant, fold, postfix
+from headway._words import RETURN, ParamWords, Status
 
 CALLBACK = ["ptr", ["fn", "int", [["ptr", "void", False], "int", "int"], False, True], False]
 PARAMS: list[tuple[str, Any]] = [
