@@ -4,6 +4,7 @@
  *
  *   call_d1 .. call_d4   doubles in, a double out, every argument a float
  *   call_simple          plain values and pointers in: converted by table
+ *   call_sized           numbers and sized input arrays that are as C needs them
  *   call_full            arrays, outputs, sizes, status, ownership, keywords (full.c)
  *
  * Each falls through to the next for what it does not handle, before anything has an effect.
@@ -39,40 +40,47 @@ static inline void invoke(const Function *f, void *slots, hw_value *result, Fram
         PyEval_RestoreThread(frame->saved);
 }
 
-static inline bool narrow_integer(hw_kind kind, int64_t v)
+static inline bool fits_kind(hw_kind kind, int64_t v)
 {
     return (kind == HW_INT && v == (int32_t)v) || kind == HW_LONG || kind == HW_LLONG ||
            ((kind == HW_ULONG || kind == HW_ULLONG) && v >= 0) ||
            (kind == HW_UINT && v == (int64_t)(uint32_t)v);
 }
 
-static bool convert_arguments(const Function *f, PyObject *const *args, unsigned char *slots,
-                              Keep *keep)
+/* The common cases without a call: floats and small ints for double, small ints for integers. */
+static inline bool fast_argument(hw_kind kind, PyObject *o, void *slot)
+{
+    int64_t v;
+    if (kind == HW_DOUBLE && fast_double(o, slot))
+        return true;
+    if (!fast_integer(o, &v))
+        return false;
+    if (kind == HW_DOUBLE) {
+        *(double *)slot = (double)v;
+        return true;
+    }
+    *(int64_t *)slot = v;
+    return fits_kind(kind, v);
+}
+
+enum { CONVERTED, FAILED, MAPPED };
+
+/* Converts every argument, or says that one of them calls for a mapped call. */
+static int convert_arguments(const Function *f, PyObject *const *args, unsigned char *slots,
+                             Keep *keep)
 {
     for (int i = 0; i < f->n_params; i++) {
         const Param *p = &f->params[i];
         void *slot = slots + f->plan.slots[i].offset;
-        hw_kind kind = p->type->c.kind;
-        int64_t v;
-        if (kind == HW_DOUBLE && fast_double(args[i], slot))
+        if (fast_argument(p->type->c.kind, args[i], slot))
             continue;
-        if (fast_integer(args[i], &v) && narrow_integer(kind, v)) {
-            *(int64_t *)slot = v;
-            continue;
-        }
+        if (f->mapping && call_wants_map(f, args[i]))
+            return MAPPED;
         Site site = site_of(f, i, i + 1);
         if (convert_to_slot(p->type, slot, args[i], &site, keep, p->callback, p->nullable) < 0)
-            return false;
+            return FAILED;
     }
-    return true;
-}
-
-static HW_COLD bool any_wants_map(const Function *f, PyObject *const *args, Py_ssize_t n)
-{
-    for (Py_ssize_t i = 0; i < n; i++)
-        if (call_wants_map(f, args[i]))
-            return true;
-    return false;
+    return CONVERTED;
 }
 
 static PyObject *call_simple(PyObject *self, PyObject *const *args, size_t nargsf,
@@ -83,10 +91,6 @@ static PyObject *call_simple(PyObject *self, PyObject *const *args, size_t nargs
     if (kwnames || n != f->n_params || f->plan.frame_size > HW_FRAME_INLINE ||
         f->plan.result_size > sizeof(hw_value))
         return call_full(self, args, nargsf, kwnames);
-    if (f->mapping && any_wants_map(f, args, n)) {
-        const hw_numpy_hooks *numpy = numpy_hooks(f->state, true);
-        return numpy ? numpy->map(self, f->mapping, args, n, NULL) : NULL;
-    }
     _Alignas(16) unsigned char slots[HW_FRAME_INLINE];
     memset(slots, 0, f->plan.frame_size);
     Keep keep;
@@ -95,16 +99,105 @@ static PyObject *call_simple(PyObject *self, PyObject *const *args, size_t nargs
     PyObject *r = NULL;
     Frame frame;
     hw_value result;
-    if (convert_arguments(f, args, slots, &keep)) {
+    int outcome = convert_arguments(f, args, slots, &keep);
+    if (HW_LIKELY(outcome == CONVERTED)) {
         use_handles(f, args, 1);
         frame_push(&frame, f->state);
         invoke(f, slots, &result, &frame);
         use_handles(f, args, -1);
         r = HW_LIKELY(!frame.error) ? convert_from_value(f->result, &result)
                                     : raise_callback_error(&frame);
+    } else if (outcome == MAPPED) {
+        const hw_numpy_hooks *numpy = numpy_hooks(f->state, true);
+        r = numpy ? numpy->map(self, f->mapping, args, n, NULL) : NULL;
     }
     keep_fini(&keep);
     return r;
+}
+
+/* ---- numbers and sized arrays --------------------------------------------------------------- */
+
+/* Takes an exact ndarray as it is; false where it is not one, or is not as C needs it. */
+static bool take_array(const Function *f, const Param *p, PyObject *o, int64_t *sizes, void *slot)
+{
+    hw_ndview view;
+    const hw_numpy_hooks *numpy = f->state->numpy;
+    if (!numpy || !numpy->view(o, &view) || view.ndim != p->n_dims || !view.contiguous ||
+        (!view.writable && !p->type->c.target_const))
+        return false;
+    const hw_type *have = hw_type_of_kind(view.kind);
+    if (view.kind != p->element_kind &&
+        (!have || !hw_type_same(have, hw_type_of_kind(p->element_kind))))
+        return false;
+    for (int d = 0; d < view.ndim; d++) {
+        int64_t *size = &sizes[p->dims[d]];
+        if (*size >= 0 && *size != view.shape[d])
+            return false;
+        *size = view.shape[d];
+    }
+    *(void **)slot = view.data;
+    return true;
+}
+
+/* Fills the slots; false where the call needs call_full, to work or to say what is wrong. */
+static bool take_sized(const Function *f, PyObject *const *args, unsigned char *slots)
+{
+    int64_t sizes[HW_MAX_DIMS];
+    for (int d = 0; d < f->n_dims; d++)
+        sizes[d] = f->dims[d].fixed;
+    for (int k = 0; k < f->n_args; k++) {
+        const Param *p = &f->params[f->args[k]];
+        void *slot = slots + f->plan.slots[f->args[k]].offset;
+        if (p->n_dims >= 0 ? !take_array(f, p, args[k], sizes, slot)
+                           : !fast_argument(p->type->c.kind, args[k], slot))
+            return false;
+    }
+    for (int d = 0; d < f->n_dims; d++) {
+        int i = f->dims[d].param;
+        if (sizes[d] < 0 || (i >= 0 && !fits_kind(f->params[i].type->c.kind, sizes[d])))
+            return false;
+        if (i >= 0)
+            *(int64_t *)(void *)(slots + f->plan.slots[i].offset) = sizes[d];
+    }
+    return true;
+}
+
+static PyObject *call_sized(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Function *f = (Function *)self;
+    _Alignas(16) unsigned char slots[HW_FRAME_INLINE];
+    if (kwnames || PyVectorcall_NARGS(nargsf) != f->n_args ||
+        f->plan.frame_size > HW_FRAME_INLINE)
+        return call_full(self, args, nargsf, kwnames);
+    memset(slots, 0, f->plan.frame_size);
+    if (!take_sized(f, args, slots))
+        return call_full(self, args, nargsf, kwnames);
+    Frame frame;
+    hw_value result;
+    frame_push(&frame, f->state);
+    invoke(f, slots, &result, &frame);
+    return HW_LIKELY(!frame.error) ? convert_from_value(f->result, &result)
+                                   : raise_callback_error(&frame);
+}
+
+/* Numbers and sized input arrays in, a number or nothing out. */
+static bool is_sized(const Function *f)
+{
+    hw_kind r = f->result->c.kind;
+    if (f->status || f->variadic || f->consumes >= 0 || f->split >= 0 || f->lock || !f->n_dims ||
+        (r != HW_VOID && !hw_kind_is_arithmetic(r)))
+        return false;
+    for (int d = 0; d < f->n_dims; d++)
+        if (f->dims[d].n_postfix)
+            return false;
+    for (int i = 0; i < f->n_params; i++) {
+        const Param *p = &f->params[i];
+        bool array = p->n_dims >= 0 && p->role == ROLE_IN && p->element_kind != HW_VOID;
+        bool number = !p->element && (p->role == ROLE_IN || p->role == ROLE_SIZE);
+        if (!array && !number)
+            return false;
+    }
+    return true;
 }
 
 /* ---- doubles in, a double out --------------------------------------------------------------- */
@@ -146,7 +239,7 @@ vectorcallfunc call_choose(const Function *f)
 {
     static const vectorcallfunc doubles[] = {call_d1, call_d2, call_d3, call_d4};
     if (!f->simple)
-        return call_full;
+        return is_sized(f) ? call_sized : call_full;
     if (f->n_params >= 1 && f->n_params <= 4 && all_doubles(f))
         return doubles[f->n_params - 1];
     return call_simple;

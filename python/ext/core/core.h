@@ -278,6 +278,7 @@ void pointer_give_back(Pointer *p); /* the freeing call failed */
 typedef struct Param {
     CType *type;         /* the C parameter's; borrowed from the function type */
     CType *element;      /* pointee, for pointers; else NULL */
+    hw_kind element_kind; /* at the bottom of the pointee, where it is arithmetic; else HW_VOID */
     PyObject *name;      /* borrowed from the binding */
     PyObject *callback;  /* _model.Callback, or NULL; borrowed */
     Function *owned;     /* borrowed */

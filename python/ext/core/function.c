@@ -82,6 +82,10 @@ static bool read_param(Function *f, int i, PyObject *p)
     Param *out = &f->params[i];
     out->type = (CType *)PyTuple_GET_ITEM(f->type->types, i);
     out->element = out->type->c.kind == HW_POINTER ? out->type->target : NULL;
+    const hw_type *bottom = out->element ? &out->element->c : &hw_type_void;
+    while (bottom->kind == HW_ARRAY)
+        bottom = bottom->target;
+    out->element_kind = hw_kind_is_arithmetic(bottom->kind) ? bottom->kind : HW_VOID;
     out->name = attr(p, "name", &failed);
     out->callback = attr(p, "callback", &failed);
     out->owned = attr_function(f->state, p, "owned", &failed);
