@@ -141,7 +141,7 @@ static bool apply(ptrdiff_t operator, ptrdiff_t a, ptrdiff_t b, ptrdiff_t *resul
 /* Sizes are stacked left to right; an operator takes the last two. */
 static computed compute(const hw_mapping *m, const ptrdiff_t *dims, int dim, ptrdiff_t *size)
 {
-    ptrdiff_t stack[UINT8_MAX];
+    ptrdiff_t stack[UINT8_MAX] = {-1};
     int depth = 0;
     for (int i = 0; i < m->n_postfix[dim]; i++) {
         const hw_size_step *step = &m->postfix[dim][i];
