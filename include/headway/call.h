@@ -53,6 +53,7 @@ typedef union hw_value {
     unsigned char bytes[32];
 } hw_value;
 
+#define HW_REGISTER_FRAME 128 /* the frame of a call by registers has at most this many bytes */
 #define HW_FRAME_INLINE 1024 /* a frame of at most this many bytes may live on the stack */
 
 typedef struct hw_plan {

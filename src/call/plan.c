@@ -34,6 +34,8 @@ typedef struct hw_registers {
     double d[HW_FLOAT_REGISTERS];
 } hw_registers;
 
+_Static_assert(sizeof(hw_registers) <= HW_REGISTER_FRAME, "call.h promises it");
+
 /* Which registers are loaded, and which one holds the result. */
 enum { LOAD_INTEGERS, LOAD_DOUBLES, LOAD_ALL };
 enum { RESULT_INTEGER, RESULT_DOUBLE, RESULT_FLOAT };

@@ -20,11 +20,22 @@ HW_COLD PyObject *raise_callback_error(Frame *frame)
     return NULL;
 }
 
+/* Registers that no argument fills are loaded all the same: with zeros. */
+static inline void clear_slots(const Function *f, unsigned char *slots)
+{
+    if (HW_LIKELY(f->plan.route == HW_ROUTE_REGISTER))
+        memset(slots, 0, HW_REGISTER_FRAME);
+    else
+        memset(slots, 0, f->plan.frame_size);
+}
+
 /* ---- plain values and pointers -------------------------------------------------------------- */
 
 /* Marks the handles among the arguments as in use, or no longer. */
-static void use_handles(const Function *f, PyObject *const *args, int by)
+static inline void use_handles(const Function *f, PyObject *const *args, int by)
 {
+    if (!f->takes_handles)
+        return;
     for (int i = 0; i < f->n_params; i++)
         if (f->params[i].element && pointer_check(f->state, args[i]))
             atomic_fetch_add_explicit(&((Pointer *)args[i])->users, by, memory_order_acq_rel);
@@ -63,6 +74,24 @@ static inline bool fast_argument(hw_kind kind, PyObject *o, void *slot)
     return fits_kind(kind, v);
 }
 
+/* An exact ndarray of the right elements, or a string or bytes for const char *, as they are. */
+static inline bool fast_pointer(const Function *f, const Param *p, PyObject *o, void **slot)
+{
+    hw_ndview view;
+    const hw_numpy_hooks *numpy = f->state->numpy;
+    if (p->element_kind == HW_CHAR && PyUnicode_CheckExact(o) && PyUnicode_IS_COMPACT_ASCII(o) &&
+        p->type->c.target_const && p->element->c.kind == HW_CHAR) {
+        const char *text = (const char *)PyUnicode_1BYTE_DATA(o);
+        *slot = (void *)(uintptr_t)text;
+        return strlen(text) == (size_t)PyUnicode_GET_LENGTH(o);
+    }
+    if (p->element_kind == HW_VOID || !numpy || !numpy->view(o, &view) || !view.contiguous ||
+        view.kind != p->element_kind || (!view.writable && !p->type->c.target_const))
+        return false;
+    *slot = view.data;
+    return true;
+}
+
 enum { CONVERTED, FAILED, MAPPED };
 
 /* Converts every argument, or says that one of them calls for a mapped call. */
@@ -72,7 +101,8 @@ static int convert_arguments(const Function *f, PyObject *const *args, unsigned 
     for (int i = 0; i < f->n_params; i++) {
         const Param *p = &f->params[i];
         void *slot = slots + f->plan.slots[i].offset;
-        if (fast_argument(p->type->c.kind, args[i], slot))
+        if (p->element ? fast_pointer(f, p, args[i], slot)
+                       : fast_argument(p->type->c.kind, args[i], slot))
             continue;
         if (f->mapping && call_wants_map(f, args[i]))
             return MAPPED;
@@ -92,7 +122,7 @@ static PyObject *call_simple(PyObject *self, PyObject *const *args, size_t nargs
         f->plan.result_size > sizeof(hw_value))
         return call_full(self, args, nargsf, kwnames);
     _Alignas(16) unsigned char slots[HW_FRAME_INLINE];
-    memset(slots, 0, f->plan.frame_size);
+    clear_slots(f, slots);
     Keep keep;
     keep_init(&keep);
     keep.arguments_live = true;
@@ -169,7 +199,7 @@ static PyObject *call_sized(PyObject *self, PyObject *const *args, size_t nargsf
     if (kwnames || PyVectorcall_NARGS(nargsf) != f->n_args ||
         f->plan.frame_size > HW_FRAME_INLINE)
         return call_full(self, args, nargsf, kwnames);
-    memset(slots, 0, f->plan.frame_size);
+    clear_slots(f, slots);
     if (!take_sized(f, args, slots))
         return call_full(self, args, nargsf, kwnames);
     Frame frame;

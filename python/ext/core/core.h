@@ -323,6 +323,7 @@ struct Function {
     int16_t consumes; /* -1: none */
     int16_t split;    /* -1: none */
     bool simple;      /* every parameter is a plain IN without dims */
+    bool takes_handles; /* a parameter is a pointer that a handle may be given for */
     bool release_gil;
     bool variadic;
     bool result_as_bytes;

@@ -208,6 +208,8 @@ static bool order_arguments(Function *f)
             f->args[f->n_args++] = (uint8_t)i;
         else if (p->role == ROLE_OUT && p->n_dims >= 0 && !p->as_bytes)
             f->outs[f->n_outs++] = (uint8_t)i;
+        hw_kind pointee = p->element ? p->element->c.kind : HW_VOID;
+        f->takes_handles |= p->element && pointee != HW_FUNCTION && pointee != HW_CHAR;
         bool keeps_callback = false;
         if (p->callback) {
             bool failed = false;
