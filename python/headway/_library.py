@@ -40,7 +40,21 @@ def open_libraries(names: Names, directories: Sequence[str] = ()) -> list[Any]:
     """
     if names is None or isinstance(names, (str, os.PathLike)):
         names = [names]
-    return [_open(name, directories) for name in names]
+    return _open_all(list(names), directories)
+
+
+def _open_all(names: list[Name], directories: Sequence[str], share: bool = False) -> list[Any]:
+    """Open each; where one lacks symbols, those after it are opened first and lend theirs."""
+    if not names:
+        return []
+    first, rest = names[0], names[1:]
+    try:
+        return [_open(first, directories, share), *_open_all(rest, directories, share)]
+    except LibraryError as error:
+        if not rest or "undefined symbol" not in str(error):
+            raise
+    opened = _open_all(rest, directories, share=True)
+    return [_open(first, directories, share), *opened]
 
 
 def stem(name: Name) -> str:
@@ -51,29 +65,29 @@ def stem(name: Name) -> str:
     return base.removeprefix("lib") if base != os.fspath(name) else base
 
 
-def _open(name: Name, directories: Sequence[str]) -> Any:
+def _open(name: Name, directories: Sequence[str], share: bool) -> Any:
     if name is None:
         return _core.open_library(None)
     text = os.fspath(name)
     if "/" in text or isinstance(name, os.PathLike):
-        return _open_file(os.path.expanduser(text))
+        return _open_file(os.path.expanduser(text), share)
     if not text:
         raise LibraryError("the name of a library is empty; write 'm' for libm, or None")
     refusals = []
     for candidate in _candidates(text, directories):
         try:
-            return _core.open_library(candidate)
+            return _core.open_library(candidate, share)
         except OSError as error:
             if os.path.exists(candidate) or "cannot open shared object file" not in str(error):
                 refusals.append(str(error))
     raise _not_found(text, directories, refusals)
 
 
-def _open_file(path: str) -> Any:
+def _open_file(path: str, share: bool) -> Any:
     if not os.path.exists(path):
         raise LibraryError(f"there is no shared library {path!r}")
     try:
-        return _core.open_library(os.path.abspath(path))
+        return _core.open_library(os.path.abspath(path), share)
     except OSError as error:
         raise LibraryError(f"{path!r} cannot be opened: {error}") from error
 

@@ -110,12 +110,6 @@ def report(module: ModuleType) -> Iterator[Row]:
         yield behind.row(name)
 
 
-def close(module: ModuleType) -> None:
-    """Close the module's libraries. Its functions must not be called any more."""
-    for library in loaded(module).libraries:
-        library.close()
-
-
 class Loaded:
     """The declarations, libraries and annotations behind a module.
 
@@ -196,21 +190,26 @@ class Loaded:
     _make_union = _make_struct
 
     def _make_enum(self, name: str, record: Record) -> Any:
-        return self.types.enum(self._key(record))
+        return self._enum(self._key(record))
+
+    def _enum(self, key: str) -> Any:
+        """The IntEnum of a tag; its C type comes with it."""
+        self.types.ctype(["enum", key])
+        return self.types.enum(key)
 
     def _make_const(self, name: str, record: Record) -> Any:
         enum, value = record.get("enum"), record["value"]
         if not enum or "<" in enum:  # of an anonymous enum: a number
             return value
         try:
-            return self.types.enum(enum)(value)
+            return self._enum(enum)(value)
         except ValueError:  # its name is one that Python's enums keep for themselves
             return value
 
     def _make_typedef(self, name: str, record: Record) -> Any:
         encoded = record["type"]
         if isinstance(encoded, list) and encoded[0] == "enum":
-            return self.types.enum(encoded[1])
+            return self._enum(encoded[1])
         return self.types.ctype(encoded)
 
     def _make_var(self, name: str, record: Record) -> Any:
@@ -220,7 +219,7 @@ class Loaded:
 
     def _make_macro(self, name: str, record: Record) -> Any:
         if "type" in record:  # a number made a pointer
-            return _core.cast(self.types.ctype(record["type"]), record["value"])
+            return _core.pointer_at(self.types.ctype(record["type"]), record["value"] % 2**64)
         return record["value"]
 
     def _make_refused(self, name: str, record: Record) -> Any:

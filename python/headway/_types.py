@@ -105,7 +105,10 @@ class Types:
     def _make_enum(self, key: str) -> Any:
         record = self._lookup(key)
         base = self._make(record["base"] if record else "unsigned int")
-        return _core.enumeration(key, base, self.enum(key))
+        cls = self.enum(key)
+        made = _core.enumeration(key, base, cls)
+        setattr(cls, "__ctype__", made)  # noqa: B010  # for sizeof, new and their like
+        return made
 
     def _make_rec(self, key: str) -> Any:
         record = self._lookup(key)

@@ -137,7 +137,7 @@ def test_several_libraries_with_structs_and_callbacks() -> None:
     g = hw.load(["gsl", "gslcblas"], "gsl/gsl_integration.h")
     f = g.gsl_function(function=lambda x, params: x * x)
     workspace = g.gsl_integration_workspace_alloc(100)
-    result, error = hw.new("double *"), hw.new("double *")
+    result, error = np.zeros(1), np.zeros(1)
     g.gsl_integration_qag(f, 0, 3, 0, 1e-9, 100, g.GSL_INTEG_GAUSS15, workspace, result, error)
     assert result[0] == pytest.approx(9)
     g.gsl_integration_workspace_free(workspace)
@@ -168,7 +168,17 @@ def test_extra_headers_definitions_and_directories(tmp_path: Path) -> None:
     )
     assert c.abs(-4) == 4
     assert c.factor == 3
-    assert dir(c) == ["abs", "factor"]
+    assert dir(c) == ["abs", "factor", "number"]  # what lies beside the header is listed too
+
+
+def test_a_library_takes_symbols_from_those_after_it(c_library: CLibrary, tmp_path: Path) -> None:
+    (tmp_path / "two.h").write_text("int outer(void);\nint inner(void);\n", encoding="utf-8")
+    outer = c_library("int inner(void); int outer(void) { return inner() + 1; }", "-Wl,-z,lazy")
+    inner = c_library("int inner(void) { return 41; }", name="libinner.so")
+    with pytest.raises(hw.LibraryError, match="undefined symbol"):
+        hw.load(outer, tmp_path / "two.h")
+    m = hw.load([outer, inner], tmp_path / "two.h")
+    assert (m.outer(), m.inner()) == (42, 41)
 
 
 # ---- the module --------------------------------------------------------------------------------
@@ -203,6 +213,7 @@ def test_constants_enums_types_and_variables(library: Callable[..., ModuleType])
     assert (m.N, m.X, m.S) == (3, 1.5, "text")
     assert m.GREEN is m.colour.GREEN is m.colour_t(5)
     assert type(m.LOOSE) is int
+    assert hw.sizeof(m.colour) == 4
     assert m.next(m.RED) is m.GREEN
     assert m.next(m.GREEN) == 77
     assert m.point(x=1, y=2).y == 2
