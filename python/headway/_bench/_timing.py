@@ -153,7 +153,7 @@ def measure(contest: Contest, seconds: float) -> Iterator[dict[str, Measured] | 
                 prepared, contest.contestants, times, strict=True
             ):
                 into.append(clocked(repeats) / (repeats * unroll * c.per))
-            spent = (time.perf_counter() - start) / seconds
+            spent = (time.perf_counter() - start) / seconds if seconds else 1.0
             count = len(times[0]) if times else MOST
             if count >= MOST or (spent >= 1 and count >= FEWEST):
                 break

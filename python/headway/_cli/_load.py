@@ -76,6 +76,12 @@ def describe(module: Any, row: Row) -> dict[str, Any]:
     return described
 
 
+def _short(signature: str) -> str:
+    """A signature for the eye: without what every ufunc takes, C types not in quotes."""
+    plain = signature.replace(", *, out=None, **ufunc_keywords", "")
+    return plain.replace("*, out=None, **ufunc_keywords", "").replace("'", "")
+
+
 def _print(rows: Sequence[dict[str, Any]], title: str) -> None:
     from rich.table import Table
     from rich.text import Text
@@ -84,7 +90,7 @@ def _print(rows: Sequence[dict[str, Any]], title: str) -> None:
     bound = [row for row in rows if row["bound"]]
     table = Table("name", "kind", "Python", "maps as", title=title, title_justify="left")
     for row in bound:
-        table.add_row(row["name"], row["kind"], Text(row.get("signature") or row["c"]),
+        table.add_row(row["name"], row["kind"], Text(_short(row.get("signature") or row["c"])),
                       row.get("map") or "")  # fmt: skip
     if bound:
         out.print(table)
