@@ -14,7 +14,6 @@ callables.
 from __future__ import annotations
 
 import os as _os
-from typing import TYPE_CHECKING, Any
 
 from headway._core import (
     NULL,
@@ -38,7 +37,10 @@ from headway._errors import (
     UseAfterFreeError,
 )
 
+TYPE_CHECKING = False  # typing itself would double the time of the import
 if TYPE_CHECKING:
+    from typing import Any
+
     from headway._compile import compile
     from headway._load import load
     from headway._memory import (

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from headway import _core
@@ -124,10 +125,16 @@ def _versions(start: str, names: Sequence[str]) -> list[str]:
 def cached_names() -> list[str]:
     """Every library name in the loader's cache; none where there is no such cache."""
     try:
-        with open(LOADER_CACHE, "rb") as file:
-            content = file.read()
+        return _names_in(LOADER_CACHE, os.stat(LOADER_CACHE).st_mtime_ns)
     except OSError:
         return []
+
+
+@lru_cache(maxsize=1)
+def _names_in(cache: str, modified: int) -> list[str]:
+    """The names in the cache as it was at this time."""
+    with open(cache, "rb") as file:
+        content = file.read()
     names = {string.rpartition(b"/")[2] for string in content.split(b"\0") if b".so" in string}
     return sorted(os.fsdecode(name) for name in names if name.startswith(b"lib"))
 
