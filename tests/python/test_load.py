@@ -460,3 +460,73 @@ def test_owned_in_a_circle_is_refused(library: Callable[..., ModuleType]) -> Non
     header = "typedef struct h h;\nh *a(h *x);\n"
     with pytest.raises(hw.AnnotationError, match="circle: a -> a"):
         library(header, "h *a(h *x) { return x; }", annotate={"a": {"return": "owned=a"}})
+
+
+# ---- libraries at length -----------------------------------------------------------------------
+
+
+@needs_sqlite
+def test_sqlite_statements_hooks_and_backups() -> None:
+    sq = hw.load("sqlite3", "sqlite3.h", annotate="sqlite3.toml")
+    db = sq.sqlite3_open(":memory:")
+    sq.sqlite3_exec(db, "create table t(a int, b text, c blob)", None)
+    insert, tail = sq.sqlite3_prepare_v2(db, "insert into t values(?, ?, ?); select 1", -1)
+    assert tail == " select 1"
+    sq.sqlite3_bind_int(insert, 1, 7)
+    sq.sqlite3_bind_text(insert, 2, "héllo", -1, sq.SQLITE_TRANSIENT)
+    sq.sqlite3_bind_blob(insert, 3, b"\0\1\2", sq.SQLITE_TRANSIENT)
+    assert sq.sqlite3_step(insert) == sq.SQLITE_DONE
+
+    select, _ = sq.sqlite3_prepare_v2(db, "select a, b, c from t", -1)
+    assert sq.sqlite3_step(select) == sq.SQLITE_ROW
+    assert sq.sqlite3_column_int(select, 0) == 7
+    assert sq.sqlite3_column_text(select, 1) == "héllo".encode()
+    with pytest.raises(hw.StatusError, match='near "selec": syntax error'):
+        sq.sqlite3_prepare_v2(db, "selec", -1)
+
+    seen: list[object] = []
+    sq.sqlite3_update_hook(db, lambda op, database, table, row: seen.append((table, row)))
+    sq.sqlite3_exec(db, "insert into t values(1, 2, 3)", None)
+    assert seen == [("t", 2)]
+
+    copy = sq.sqlite3_open(":memory:")
+    backup = sq.sqlite3_backup_init(copy, "main", db, "main")
+    assert sq.sqlite3_backup_step(backup, -1) == sq.SQLITE_DONE
+    assert sq.sqlite3_backup_finish(backup) == 0
+    with sq.sqlite3_blob_open(copy, "main", "t", "c", 1, 1) as blob:
+        sq.sqlite3_blob_write(blob, b"xyz", 0)
+        assert sq.sqlite3_blob_read(blob, 0, N=3) == b"xyz"
+
+
+@needs_zlib
+def test_zlib_files(tmp_path: Path) -> None:
+    z = hw.load("z", "zlib.h", annotate="zlib.toml")
+    path = str(tmp_path / "x.gz")
+    file = z.gzopen(path, "wb")
+    assert z.gzwrite(file, b"hello world") == 11
+    z.gzclose(file)
+    with pytest.raises(hw.UseAfterFreeError):
+        z.gzclose(file)
+    with z.gzopen(path, "rb") as file:
+        assert z.gzread(file, len=100) == b"hello world"
+    with pytest.raises(FileNotFoundError, match="gzopen: No such file"):
+        z.gzopen(str(tmp_path / "gone"), "rb")
+
+
+@needs_hdf5
+def test_a_callback_may_call_the_library_whose_lock_is_held(tmp_path: Path) -> None:
+    directories = ["/usr/include/hdf5/serial"]
+    h = hw.load("hdf5_serial", "hdf5.h", include_dirs=directories)
+    h.H5open()
+    file = h.H5Fcreate(str(tmp_path / "x.h5"), 2, 0, 0)
+    for name in ("a", "b"):
+        h.H5Gclose(h.H5Gcreate2(file, name, 0, 0, 0))
+    names: list[object] = []
+
+    def visit(group: int, name: str, info: object, data: object) -> int:
+        names.append((name, h.H5Lexists(group, name, 0)))
+        return 0
+
+    h.H5Literate(file, h.H5_INDEX_NAME, h.H5_ITER_INC, hw.NULL, visit, hw.NULL)
+    assert names == [("a", 1), ("b", 1)]
+    h.H5Fclose(file)

@@ -563,7 +563,7 @@ static PyObject *finish_result(Call *c, hw_value *result)
     CType *t = f->result;
     if (t->c.kind == HW_POINTER && (f->result_owned || f->result_keeps >= 0))
         return receive_pointer(c, t, result->p, f->result_owned, f->result_keeps);
-    if (f->result_as_bytes && t->c.kind == HW_POINTER && t->c.target->kind == HW_CHAR)
+    if (f->result_as_bytes && t->c.kind == HW_POINTER && hw_kind_is_byte(t->c.target->kind))
         return result->p ? PyBytes_FromString(result->p) : Py_NewRef(Py_None);
     return convert_from_value(t, result);
 }
