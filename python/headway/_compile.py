@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway import _cachedir, _core, _headers, _module, _toolchain, _vector
 from headway._errors import CompileError, HeaderError, NotBoundError
-from headway._headers._search import Search
+from headway._headers._search import INCLUDE, Search
 from headway._sources import Annotate, Given, sources
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math")
 # same function could give another value in a loop than in a call. -fno-semantic-interposition: else
 # an exported function of a shared library is not inlined.
 _ALWAYS = ("-std=gnu11", "-ffp-contract=off", "-fPIC", "-fno-semantic-interposition")
+
+# gcc swaps the arguments of fmax and fmin as it likes, which decides between zeros of both signs.
+_ORDERED = tuple(f"-fno-builtin-{name}" for name in ("fmax", "fmaxf", "fmin", "fminf"))
 
 # libm's scalar functions, not the four-ulp vector ones that gcc would put in loops.
 _FAST = ("-ffast-math", "-ffp-contract=fast", "-U__FAST_MATH__")
@@ -249,7 +252,9 @@ class _Build:
         """Of the flags, those that change what is declared."""
         chosen = list(_options(self.flags, _READ_WITH_VALUE))
         chosen += [flag for flag in self.flags if flag.startswith("-std=")]
-        return [*chosen, "-D_OPENMP=201511"] if self.openmp else chosen
+        if self.openmp:  # gcc's omp.h has an attribute with arguments that clang knows without any
+            chosen += ["-D_OPENMP=201511", "-D__malloc__(x)="]
+        return [*chosen, *("-idirafter", self.compiler.include_dir())]
 
     def explained(self, file: _File, error: HeaderError) -> CompileError:
         """The compiler's own words for what the reader of declarations refused."""
@@ -339,13 +344,14 @@ class _Build:
         return [
             *FLAGS,
             *_ALWAYS,
-            *(_vector.flags(self.compiler.macros(self.machine())) if self.vector else []),
+            *(_vector.flags(self.compiler.macros(self.machine())) if self.vector else _ORDERED),
             *(_FAST if self.fast_math else []),
             *(["-fopenmp"] if self.openmp else []),
             *(f"-I{directory}" for directory in self.include_dirs),
             *self.places,
             *defines,
             *(word for header in headers for word in ("-include", header)),
+            *("-idirafter", INCLUDE),
             *self.flags,
         ]
 
@@ -428,7 +434,10 @@ class _Build:
             list(pool.map(one, range(len(units))))
         objects = [f"unit{number}.o" for number in range(len(units))]
         if self.vector:
-            objects.append(_vector.compiled(self.compiler, self.machine(), directory))
+            signgam = any(_vector.reads_signgam(text) for f in self.files for text in self.texts(f))
+            objects.append(
+                _vector.compiled(self.compiler, self.machine(), directory, signgam=signgam)
+            )
         arguments = [*objects, *self.link_arguments(), "-o", "library.so"]
         done = self.compiler.run(arguments, directory)
         if done.returncode:

@@ -41,10 +41,11 @@ class Compiler:
 
     def macros(self, flags: Sequence[str]) -> dict[str, str]:
         """The macros it predefines under these flags; asked once, then from the cache."""
-        key = hashlib.sha256(
-            json.dumps([self.identity, cpu(), *self.command, *flags]).encode()
-        ).hexdigest()[:32]
-        return dict(_macros(self, tuple(flags), key))
+        return dict(_macros(self, tuple(flags)))
+
+    def include_dir(self) -> str:
+        """Where its own headers are, such as omp.h."""
+        return _include_dir(self)
 
     def is_clang(self) -> bool:
         """Whether it is clang; else it is gcc, or like it."""
@@ -129,25 +130,39 @@ def _compiler(words: Sequence[str]) -> Compiler | None:
 
 
 @functools.lru_cache(maxsize=64)
-def _macros(compiler: Compiler, flags: tuple[str, ...], key: str) -> tuple[tuple[str, str], ...]:
+def _macros(compiler: Compiler, flags: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    said = _asked(compiler, [*flags, "-dM", "-E", "-x", "c", os.devnull])
+    lines = (line.split(" ", 2) for line in said.splitlines())
+    return tuple((words[1], "".join(words[2:])) for words in lines if len(words) > 1)
+
+
+@functools.lru_cache(maxsize=16)
+def _include_dir(compiler: Compiler) -> str:
+    return _asked(compiler, ["-print-file-name=include"]).strip()
+
+
+def _asked(compiler: Compiler, arguments: Sequence[str]) -> str:
+    """What a compiler says; the same compiler is asked once on a machine."""
+    key = json.dumps([compiler.identity, cpu(), *compiler.command, *arguments]).encode()
     room = _cachedir.room("compile")
-    path = room / f"macros-{key}.json" if room else None
-    if path is not None and path.exists():
-        try:
-            return tuple(sorted(json.loads(path.read_bytes()).items()))
-        except (OSError, ValueError):
-            pass  # unreadable: asked anew, and written anew
-    done = compiler.run([*flags, "-dM", "-E", "-x", "c", os.devnull], os.path.abspath(os.sep))
+    path = room / f"said-{hashlib.sha256(key).hexdigest()[:32]}.txt" if room else None
+    try:
+        return path.read_text(encoding="utf-8") if path is not None else _ask(compiler, arguments)
+    except (OSError, UnicodeDecodeError):
+        said = _ask(compiler, arguments)
+    if path is not None:
+        _cachedir.store(path, said.encode())
+    return said
+
+
+def _ask(compiler: Compiler, arguments: Sequence[str]) -> str:
+    done = compiler.run(arguments, os.path.abspath(os.sep))
     if done.returncode:
         raise CompileError(
-            f"{' '.join(compiler.command)} does not work as a C compiler, or refuses the flags "
-            f"{' '.join(flags)}:\n{done.stderr.strip()}"
+            f"{' '.join(compiler.command)} does not work as a C compiler, or refuses these "
+            f"options: {' '.join(arguments)}\n{done.stderr.strip()}"
         )
-    lines = (line.split(" ", 2) for line in done.stdout.splitlines())
-    macros = {words[1]: words[2] if len(words) > 2 else "" for words in lines if len(words) > 1}
-    if path is not None:
-        _cachedir.store(path, json.dumps(macros).encode())
-    return tuple(sorted(macros.items()))
+    return done.stdout
 
 
 @functools.cache

@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from headway import _cachedir
@@ -53,7 +54,7 @@ def declarations(own: Collection[str], text: str) -> str:
     text : str
         The source. One that reads ``signgam`` needs libm's lgamma.
     """
-    absent = {"lgamma", "lgammaf"} if re.search(r"\bsigngam\b", text) else set()
+    absent = {"lgamma", "lgammaf"} if reads_signgam(text) else set()
     lines = [
         f"HW_SIMD {real} {name}({', '.join([real] * count)});\n"
         for name, (real, count) in FUNCTIONS.items()
@@ -63,12 +64,18 @@ def declarations(own: Collection[str], text: str) -> str:
     return "".join([simd, *lines, "#undef HW_SIMD\n"])
 
 
+def reads_signgam(text: str) -> bool:
+    """Whether a source uses what libm's lgamma leaves behind."""
+    return re.search(r"\bsigngam\b", text) is not None
+
+
 def flags(macros: Mapping[str, str]) -> list[str]:
     """The compiler's options, given the macros it predefines: use its widest vectors."""
     width = next((bits for name, bits in _WIDTHS if name in macros), 0)
     return [*FLAGS, *([f"-mprefer-vector-width={width}"] if width else [])]
 
 
+@cache
 def sleef() -> str:
     """The path of SLEEF's library.
 
@@ -78,10 +85,10 @@ def sleef() -> str:
         It is not installed.
     """
     try:
-        cache = Path(LOADER_CACHE).read_bytes()
+        known = Path(LOADER_CACHE).read_bytes()
     except OSError:
-        cache = b""
-    paths = [os.fsdecode(p) for p in cache.split(b"\0") if re.search(rb"/libsleef\.so[.\d]*$", p)]
+        known = b""
+    paths = [os.fsdecode(p) for p in known.split(b"\0") if re.search(rb"/libsleef\.so[.\d]*$", p)]
     paths += sorted(str(path) for path in Path(sys.prefix, "lib").glob("libsleef.so*"))
     found = [path for path in paths if os.path.exists(path)]
     if not found:
@@ -112,7 +119,9 @@ def identity() -> str:
     return f"{path} {status.st_size} {status.st_mtime_ns}"
 
 
-def compiled(compiler: Compiler, machine: Sequence[str], directory: str) -> str:
+def compiled(
+    compiler: Compiler, machine: Sequence[str], directory: str, *, signgam: bool = False
+) -> str:
     """The object file of vector_math.c for a processor, from the cache where it is there.
 
     Parameters
@@ -121,9 +130,13 @@ def compiled(compiler: Compiler, machine: Sequence[str], directory: str) -> str:
         The options that choose the processor's instructions.
     directory : str
         Where to compile it, and to leave it if there is no cache.
+    signgam : bool
+        Without lgamma.
     """
     source = SOURCE.read_bytes()
     arguments = ["-O2", "-std=gnu11", "-fPIC", "-fno-builtin", "-ffunction-sections", *machine]
+    if signgam:
+        arguments.append("-DHW_SIGNGAM")
     key = hashlib.sha256(
         json.dumps(
             [compiler.identity, sorted(compiler.macros(machine).items()), arguments]

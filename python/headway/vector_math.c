@@ -264,6 +264,22 @@ static __attribute__((noinline, cold)) wide_f recompute_f(wide_f x, wide_f y, ma
     }                                                                                              \
     NAMES_2(double, wide_d, D, name)
 
+/* Zeros of both signs are equal, and the compiler swaps arguments as it likes: the larger is the
+ * positive one (the bits in common), the smaller the negative one (the bits in either). */
+#define EXTREME(real, wide, mask, kind, SLEEF, name, suffix, common)                               \
+    wide SLEEF(name, )(wide, wide);                                                                \
+    static inline wide compute_##name##suffix(wide x, wide y)                                      \
+    {                                                                                              \
+        wide z = SLEEF(name, )(x, y);                                                              \
+        mask equal = x == y;                                                                       \
+        return (wide)((((mask)x common(mask) y) & equal) | ((mask)z & ~equal));                    \
+    }                                                                                              \
+    NAMES_2(real, wide, kind, name##suffix)
+#define DOUBLE_EXTREME(name, common)                                                               \
+    EXTREME(double, wide_d, mask_d, D, SLEEF_D, name, , common)
+#define FLOAT_EXTREME(name, common)                                                                \
+    EXTREME(float, wide_f, mask_f, F, SLEEF_F, name, f, common)
+
 #define FLOAT_1(name, ulp)                                                                         \
     wide_f SLEEF_F(name, ulp)(wide_f);                                                             \
     static inline wide_f compute_##name##f(wide_f x)                                               \
@@ -314,7 +330,9 @@ DOUBLE_1(log2, u10)
 DOUBLE_1(log10, u10)
 DOUBLE_1_WITHIN(log1p, u10, x > 0x1p1015, log1pl)
 DOUBLE_1(cbrt, u10)
+#ifndef HW_SIGNGAM /* the module reads it: lgamma is libm's */
 DOUBLE_1_WITHIN(lgamma, u10, ((x < -2) & (abs_d(y) < 0.5)) | (x > 0x1p1013), lgamma_long)
+#endif
 DOUBLE_1_WITHIN(tgamma, u10, (x < -160) | (abs_d(x) < 0x1p-1020), tgammal)
 DOUBLE_1(erf, u10)
 DOUBLE_1_WITHIN(erfc, u15, x > 26, erfcl)
@@ -322,8 +340,8 @@ DOUBLE_2(pow, u10)
 DOUBLE_2(atan2, u10)
 DOUBLE_2(hypot, u05)
 DOUBLE_1(round, )
-DOUBLE_2(fmax, )
-DOUBLE_2(fmin, )
+DOUBLE_EXTREME(fmax, &)
+DOUBLE_EXTREME(fmin, |)
 DOUBLE_2(fdim, )
 
 FLOAT_1(sin, u10)
@@ -347,7 +365,9 @@ FLOAT_1(log2, u10)
 FLOAT_1(log10, u10)
 FLOAT_1_WITHIN(log1p, u10, x > 0x1p120f)
 FLOAT_1(cbrt, u10)
+#ifndef HW_SIGNGAM /* the module reads it: lgamma is libm's */
 FLOAT_1_WITHIN(lgamma, u10, ((x < -2) & (abs_f(y) < 0.5f)) | (x > 0x1p121f))
+#endif
 FLOAT_1_WITHIN(tgamma, u10, (x < -30) | (abs_f(x) < 0x1p-120f))
 FLOAT_1_WITHIN(erf, u10, abs_f(x) < 0x1p-110f)
 FLOAT_1_WITHIN(erfc, u15, x > 8)
@@ -355,6 +375,6 @@ FLOAT_2(pow, u10)
 FLOAT_2(atan2, u10)
 FLOAT_2(hypot, u05)
 FLOAT_1(round, )
-FLOAT_2(fmax, )
-FLOAT_2(fmin, )
+FLOAT_EXTREME(fmax, &)
+FLOAT_EXTREME(fmin, |)
 FLOAT_2(fdim, )
