@@ -10,6 +10,7 @@ machine is the loader's decision.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -81,7 +82,23 @@ def _open(name: Name, directories: Sequence[str], share: bool) -> Any:
         except OSError as error:
             if os.path.exists(candidate) or "cannot open shared object file" not in str(error):
                 refusals.append(str(error))
+    for refusal in refusals:
+        for entry in _script_entries(refusal.partition(": ")[0]):
+            return _open(entry, directories, share)
     raise _not_found(text, directories, refusals)
+
+
+def _script_entries(path: str) -> list[str]:
+    """What a linker script such as libcurses.so stands for: ``INPUT(-lncurses)``."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(4096)
+    except OSError:
+        return []
+    if text.startswith(b"\x7fELF") or not text.isascii():
+        return []
+    found = re.findall(r"\b(?:INPUT|GROUP)\s*\(\s*(?:-l)?([^\s()]+)", text.decode())
+    return [entry for entry in found if os.path.basename(path) not in (entry, f"lib{entry}.so")]
 
 
 def _open_file(path: str, share: bool) -> Any:

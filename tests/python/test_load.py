@@ -61,7 +61,8 @@ def test_a_library_and_its_header_and_nothing_else() -> None:
     assert isinstance(m.hypot.ufunc, np.ufunc)
     assert "osine" in m.cos.__doc__ or "double cos(" in m.cos.__doc__
     assert list(m.cos.__signature__.parameters)[:1] == ["x"]
-    assert "cos" in pydoc.render_doc(m)
+    text = pydoc.render_doc(m, renderer=pydoc.plaintext)
+    assert "\n    cos(x: 'double', *, out=None" in text.partition("FUNCTIONS")[2]
 
 
 @needs_zlib
@@ -392,6 +393,16 @@ def test_a_file_that_is_no_library_is_refused_with_what_the_loader_said(tmp_path
     file.write_text("GROUP ( nothing )", encoding="utf-8")
     with pytest.raises(hw.LibraryError, match=r"libtext\.so.*cannot be opened: "):
         hw.load(file, "math.h")
+
+
+def test_a_linker_script_stands_for_what_it_names(c_library: CLibrary, tmp_path: Path) -> None:
+    (tmp_path / "one.h").write_text("int one(void);\n", encoding="utf-8")
+    real = c_library("int one(void) { return 1; }", name="libreal_one.so")
+    script = real.with_name("libscript.so")
+    script.write_text(f"/* GNU ld script */\nINPUT({real})\n", encoding="utf-8")
+    opened = _library.open_libraries("script", [str(real.parent)])
+    assert opened[0].path == str(real)
+    assert hw.load(real, tmp_path / "one.h").one() == 1
 
 
 def test_a_package_that_pkg_config_does_not_know() -> None:

@@ -611,6 +611,15 @@ static PyGetSetDef getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+/* A descriptor that gives itself: so `inspect` and `help` take it for the routine it is, and as a
+ * class attribute it stays what it is, as built-in functions do. */
+static PyObject *function_get(PyObject *self, PyObject *instance, PyObject *owner)
+{
+    (void)instance;
+    (void)owner;
+    return Py_NewRef(self);
+}
+
 static PyMethodDef methods[] = {
     {"copies", copies, METH_VARARGS,
      "copies(*args): for each argument, whether the call would copy it."},
@@ -624,6 +633,7 @@ static PyType_Slot slots[] = {
     {Py_tp_clear, function_clear},
     {Py_tp_call, PyVectorcall_Call},
     {Py_tp_repr, function_repr},
+    {Py_tp_descr_get, function_get},
     {Py_tp_methods, methods},
     {Py_tp_members, members},
     {Py_tp_getset, getset},
