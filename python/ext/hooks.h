@@ -39,10 +39,10 @@ typedef struct hw_numpy_hooks {
     int (*is_arraylike)(PyObject *o);
 
     /*
-     * The mapped call: args[0 .. nargs) are the mapping's inputs, then any outputs given by
-     * position; keyword names and values as in vectorcall (out, axis, where, dtype, casting, ...).
-     * `ufunc` gives the genuine ufunc when the call must go there. New reference, or NULL and an
-     * exception. `function` is the _core.Function, for messages.
+     * The mapped call: args[0 .. nargs) are the mapping's inputs; keyword names and values follow
+     * as in vectorcall (out, axis, where, dtype, casting, ...). What only a ufunc can do goes to
+     * hw_core_api.ufunc's. New reference, or NULL and an exception. `function` is the
+     * _core.Function, for messages.
      */
     PyObject *(*map)(PyObject *function, const hw_mapping *mapping, PyObject *const *args,
                      Py_ssize_t nargs, PyObject *kwnames);

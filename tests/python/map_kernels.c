@@ -134,16 +134,10 @@ void reverse(size_t n, double x[n])
     }
 }
 
-void ramp(size_t n, double start, double x[n])
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] = start + (double)i;
-}
-
-void first_only(size_t n, double x, double y[n])
+void first_only(size_t n, const double x[n], double y[n])
 {
     if (n)
-        y[0] = x;
+        y[0] = x[0];
 }
 
 void minmax(size_t n, const double x[n], double *low, double *high)

@@ -60,7 +60,7 @@ def test_it_is_a_ufunc(k: ModuleType) -> None:
     assert type(u) is np.ufunc and u is k.sub.ufunc
     assert (u.nin, u.nout, u.nargs, u.identity, u.signature) == (2, 1, 3, None, None)
     assert u.__name__ == "sub"
-    assert "double sub(double a, double b)" in u.__doc__
+    assert k.sub.__doc__ and k.sub.__doc__ in u.__doc__
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_calls_with_every_word(k: ModuleType, threads: int) -> None:
     with pytest.raises(TypeError):
         u(a, b, casting="safe", dtype="f")
     assert identical(u(a, b, signature="dd->d"), a - b)
-    assert u(a.T, b.T[:, :1, None] * np.ones((1, 1, 40)) if False else a.T, order="F").flags.f_contiguous
+    assert u(a[:, 0], 1.0, order="F").flags.f_contiguous
 
 
 def test_several_outputs(k: ModuleType, threads: int) -> None:
@@ -232,9 +232,8 @@ def test_core_dimensions_in_odd_layouts(k: ModuleType, threads: int) -> None:
     stacked = a.transpose(1, 0, 2)
     assert identical(u(stacked, b), plain(stacked.copy(), b))
     assert identical(u(stacked[..., ::-1], b[:, ::-1]), plain(stacked[..., ::-1].copy(), b[:, ::-1].copy()))
-    axes = [(0, 2), (1, 2), (1, 0)]
-    assert identical(u(a, b, axes=axes).T if False else u(stacked, b), u(stacked.astype(">f8"), b))
-    with pytest.raises(ValueError, match="core dimension"):
+    assert identical(u(stacked, b), u(stacked.astype(">f8"), b))
+    with pytest.raises(ValueError, match="broadcast"):
         u(a, b)
     with pytest.raises(ValueError):
         u(np.zeros(3), b)

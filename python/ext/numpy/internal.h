@@ -255,7 +255,7 @@ void hwn_places_row(hwn_places *p, char *const *args, const ptrdiff_t *steps, pt
 
 typedef struct hwn_sizes {
     ptrdiff_t dims[1 + HW_MAX_DIMS]; /* [1 + d]; -1: not known yet */
-    int8_t from[HW_MAX_DIMS];        /* the operand that said so; -1: a number in C; -2: keyword */
+    int8_t from[HW_MAX_DIMS];        /* the operand that said so; -1: a number in C */
 } hwn_sizes;
 
 void hwn_sizes_init(const hw_mapping *m, hwn_sizes *s);
@@ -263,9 +263,6 @@ void hwn_sizes_init(const hw_mapping *m, hwn_sizes *s);
 /* Takes what the last axes of an operand's array say. 0, or -1 and ValueError. */
 int hwn_sizes_take(PyObject *function, const hw_mapping *m, hwn_sizes *s, int op,
                    PyArrayObject *array);
-
-/* A size given by keyword. */
-int hwn_sizes_give(PyObject *function, const hw_mapping *m, hwn_sizes *s, int dim, PyObject *value);
 
 typedef enum hwn_size_outcome {
     HWN_SIZE_OK,
@@ -288,8 +285,7 @@ typedef struct hwn_request {
     const hw_mapping *mapping;
     PyObject *const *in;            /* n_in */
     PyObject *out[HW_MAX_OPERANDS]; /* n_out, borrowed; NULL where to be allocated */
-    PyObject *sizes[HW_MAX_DIMS];   /* given by keyword, borrowed; only where any_size */
-    bool any_out, any_size;
+    bool any_out;
 } hwn_request;
 
 /* 1 and *result; 0 where this way does not serve the call; -1 and an exception. */

@@ -73,8 +73,6 @@ PyObject *hwn_results(const hwn_request *q, PyArrayObject **outputs)
 static bool parse_out(hwn_request *q, PyObject *value)
 {
     const int n = q->mapping->n_out;
-    if (q->any_out)
-        return false;
     if (!PyTuple_CheckExact(value)) {
         if (n != 1)
             return false;
@@ -92,64 +90,32 @@ static bool parse_out(hwn_request *q, PyObject *value)
     return true;
 }
 
-static bool parse_size(hwn_request *q, PyObject *key, PyObject *value)
-{
-    const hw_mapping *m = q->mapping;
-    for (int d = 0; d < m->n_dims; d++)
-        if (m->dim_names[d] && PyUnicode_CompareWithASCIIString(key, m->dim_names[d]) == 0) {
-            q->sizes[d] = value;
-            q->any_size = true;
-            return true;
-        }
-    return false;
-}
-
 /* False where there is something only the ufunc takes. */
 static bool parse(hwn_request *q, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    const hw_mapping *m = q->mapping;
     q->in = args;
-    q->any_out = q->any_size = false;
-    for (int j = 0; j < m->n_out; j++) {
-        PyObject *given = m->n_in + j < nargs ? args[m->n_in + j] : Py_None;
-        q->out[j] = given == Py_None ? NULL : given;
-        q->any_out |= given != Py_None;
-    }
-    memset(q->sizes, 0, sizeof(PyObject *) * m->n_dims);
+    q->any_out = false;
+    memset(q->out, 0, sizeof(PyObject *) * q->mapping->n_out);
     bool all = true;
-    for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); k++) {
-        PyObject *key = PyTuple_GET_ITEM(kwnames, k), *value = args[nargs + k];
-        all &= PyUnicode_CompareWithASCIIString(key, "out") == 0 ? parse_out(q, value)
-                                                                 : parse_size(q, key, value);
-    }
+    for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); k++)
+        all &= PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, k), "out") == 0 &&
+               parse_out(q, args[nargs + k]);
     return all;
 }
 
-static PyObject *raise_count(const hwn_request *q, Py_ssize_t nargs)
+static PyObject *raise_count(PyObject *function, int expected, Py_ssize_t nargs)
 {
-    const hw_mapping *m = q->mapping;
-    PyObject *name = hwn_function_name(q->function);
+    PyObject *name = hwn_function_name(function);
     if (name)
-        PyErr_Format(PyExc_TypeError, "%U() takes %d to %d arguments, but %zd were given", name,
-                     (int)m->n_in, m->n_in + m->n_out, nargs);
+        PyErr_Format(PyExc_TypeError, "%U() takes %d arguments, got %zd", name, expected, nargs);
     Py_XDECREF(name);
     return NULL;
 }
 
-static PyObject *call_ufunc(const hwn_request *q, PyObject *const *args, Py_ssize_t nargs,
+static PyObject *call_ufunc(PyObject *function, PyObject *const *args, Py_ssize_t nargs,
                             PyObject *kwnames)
 {
-    if (q->any_size) {
-        PyObject *name = hwn_function_name(q->function);
-        if (name)
-            PyErr_Format(PyExc_TypeError,
-                         "%U(): a size can be given only beside arrays of C's own types whose "
-                         "shapes go together, and with no other keyword than out=",
-                         name);
-        Py_XDECREF(name);
-        return NULL;
-    }
-    PyObject *ufunc = hwn_api->ufunc(q->function);
+    PyObject *ufunc = hwn_api->ufunc(function);
     if (!ufunc)
         return NULL;
     PyObject *result = PyObject_Vectorcall(ufunc, args, (size_t)nargs, kwnames);
@@ -165,15 +131,15 @@ PyObject *hwn_map(PyObject *function, const hw_mapping *m, PyObject *const *args
     PyObject *result;
     q.function = function;
     q.mapping = m;
-    if (nargs < m->n_in || nargs > m->n_in + m->n_out)
-        return raise_count(&q, nargs);
+    if (nargs != m->n_in)
+        return raise_count(function, m->n_in, nargs);
     int served = 0;
     if (parse(&q, args, nargs, kwnames))
         for (size_t way = 0; way < sizeof ways / sizeof *ways && served == 0; way++)
             served = ways[way](&q, &result);
     if (served < 0)
         return NULL;
-    return served ? result : call_ufunc(&q, args, nargs, kwnames);
+    return served ? result : call_ufunc(function, args, nargs, kwnames);
 }
 
 /* ---- copies ---------------------------------------------------------------------------------- */
@@ -200,9 +166,8 @@ static bool would_copy(const hw_mapping *m, int op, PyObject *o)
 PyObject *hwn_copies(PyObject *function, const hw_mapping *m, PyObject *const *args,
                      Py_ssize_t nargs)
 {
-    hwn_request q = {.function = function, .mapping = m};
     if (nargs < m->n_in || nargs > m->n_in + m->n_out)
-        return raise_count(&q, nargs);
+        return raise_count(function, m->n_in, nargs);
     PyObject *list = PyList_New(nargs);
     for (Py_ssize_t i = 0; list && i < nargs; i++)
         PyList_SET_ITEM(list, i, PyBool_FromLong(would_copy(m, (int)i, args[i])));

@@ -86,9 +86,6 @@ static int infer_sizes(outer *c, const hwn_request *q)
 {
     const hw_mapping *m = q->mapping;
     hwn_sizes_init(m, &c->sizes);
-    for (int d = 0; q->any_size && d < m->n_dims; d++)
-        if (q->sizes[d] && hwn_sizes_give(q->function, m, &c->sizes, d, q->sizes[d]) < 0)
-            return -1;
     for (int i = 0; i < m->n_in + m->n_out; i++)
         if (c->arrays[i] && hwn_sizes_take(q->function, m, &c->sizes, i, c->arrays[i]) < 0)
             return -1;
@@ -186,19 +183,23 @@ static bool take_outputs(outer *c, const hwn_request *q)
     return true;
 }
 
-/* Same element for same element: what a loop may have as input and output at once. */
-static bool coincide(const outer *c, const hw_mapping *m, int in, int out)
+/* The very same view: elementwise that is what a loop may have as input and output at once; with
+ * core dimensions the output then goes through scratch. */
+static bool coincide(const outer *c, int in, int out)
 {
-    return !m->n_dims && PyArray_BYTES(c->arrays[in]) == PyArray_BYTES(c->arrays[out]) &&
-           PyArray_ITEMSIZE(c->arrays[in]) == PyArray_ITEMSIZE(c->arrays[out]) &&
-           memcmp(c->strides[in], c->strides[out], sizeof(ptrdiff_t) * (size_t)c->ndim) == 0;
+    PyArrayObject *a = c->arrays[in], *b = c->arrays[out];
+    int ndim = PyArray_NDIM(a);
+    return PyArray_BYTES(a) == PyArray_BYTES(b) && PyArray_ITEMSIZE(a) == PyArray_ITEMSIZE(b) &&
+           ndim == PyArray_NDIM(b) &&
+           PyArray_CompareLists(PyArray_DIMS(a), PyArray_DIMS(b), ndim) &&
+           PyArray_CompareLists(PyArray_STRIDES(a), PyArray_STRIDES(b), ndim);
 }
 
 static bool outputs_overlap(const outer *c, const hw_mapping *m)
 {
     for (int out = m->n_in; out < m->n_in + m->n_out; out++)
         for (int i = 0; i < out; i++)
-            if (c->arrays[out] && c->arrays[i] && !(i < m->n_in && coincide(c, m, i, out)) &&
+            if (c->arrays[out] && c->arrays[i] && !(i < m->n_in && coincide(c, i, out)) &&
                 hwn_may_overlap(c->arrays[out], c->arrays[i]))
                 return true;
     return false;
@@ -296,6 +297,15 @@ static void lengthen_rows(hwn_places *p)
     memcpy(p->steps[0], steps, sizeof(ptrdiff_t) * (size_t)p->n_ops);
 }
 
+/* An output with core dimensions in the place of an input, unless C itself works in place. */
+static bool replaces_input(const outer *c, const hw_mapping *m, int op)
+{
+    for (int i = 0; i < m->n_in && op >= m->n_in && m->operands[op].n_core; i++)
+        if (c->arrays[i] && i != m->operands[op].inout && coincide(c, i, op))
+            return true;
+    return false;
+}
+
 static void make_places(outer *c, const hw_mapping *m)
 {
     hwn_places *p = &c->places;
@@ -306,7 +316,7 @@ static void make_places(outer *c, const hw_mapping *m)
     for (int i = 0; i < p->n_ops; i++) {
         PyArrayObject *a = c->arrays[i];
         hwn_mode mode = !a || hwn_is_kind(a, m->operands[i].kind) ? HWN_DIRECT : HWN_INT64;
-        if (mode == HWN_DIRECT && a && !PyArray_ISALIGNED(a))
+        if (mode == HWN_DIRECT && a && (!PyArray_ISALIGNED(a) || replaces_input(c, m, i)))
             mode = HWN_COPY;
         p->data[i] = a ? PyArray_BYTES(a) : (char *)&c->values[i];
         hwn_places_slice(p, i, mode,

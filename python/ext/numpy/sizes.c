@@ -4,7 +4,7 @@
  */
 #include "internal.h"
 
-enum { FROM_C = -1, FROM_KEYWORD = -2 };
+enum { FROM_C = -1 };
 
 void hwn_sizes_init(const hw_mapping *m, hwn_sizes *s)
 {
@@ -17,19 +17,12 @@ void hwn_sizes_init(const hw_mapping *m, hwn_sizes *s)
 /* Who said what a size is, "4 in argument 'a'". New reference. */
 static PyObject *said(PyObject *function, const hwn_sizes *s, int dim)
 {
-    PyObject *text = NULL, *operand;
-    switch (s->from[dim]) {
-    case FROM_C:
+    if (s->from[dim] == FROM_C)
         return PyUnicode_FromFormat("%zd in C", s->dims[1 + dim]);
-    case FROM_KEYWORD:
-        return PyUnicode_FromFormat("%zd by keyword", s->dims[1 + dim]);
-    default:
-        operand = hwn_operand_name(function, s->from[dim]);
-        if (operand)
-            text = PyUnicode_FromFormat("%zd in %U", s->dims[1 + dim], operand);
-        Py_XDECREF(operand);
-        return text;
-    }
+    PyObject *operand = hwn_operand_name(function, s->from[dim]);
+    PyObject *text = operand ? PyUnicode_FromFormat("%zd in %U", s->dims[1 + dim], operand) : NULL;
+    Py_XDECREF(operand);
+    return text;
 }
 
 static void raise_mismatch(PyObject *function, const hw_mapping *m, const hwn_sizes *s, int dim,
@@ -89,29 +82,6 @@ int hwn_sizes_take(PyObject *function, const hw_mapping *m, hwn_sizes *s, int op
         }
     }
     return 0;
-}
-
-int hwn_sizes_give(PyObject *function, const hw_mapping *m, hwn_sizes *s, int dim, PyObject *value)
-{
-    Py_ssize_t size = PyNumber_AsSsize_t(value, PyExc_OverflowError);
-    if (size == -1 && PyErr_Occurred())
-        return -1;
-    if (size >= 0 && (s->dims[1 + dim] < 0 || s->dims[1 + dim] == size)) {
-        s->dims[1 + dim] = size;
-        s->from[dim] = FROM_KEYWORD;
-        return 0;
-    }
-    PyObject *name = hwn_function_name(function);
-    PyObject *before = name ? said(function, s, dim) : NULL;
-    if (before && size < 0)
-        PyErr_Format(PyExc_ValueError, "%U(): size %s is negative: %zd", name, m->dim_names[dim],
-                     size);
-    else if (before)
-        PyErr_Format(PyExc_ValueError, "%U(): size %s is %U and %zd by keyword", name,
-                     m->dim_names[dim], before, size);
-    Py_XDECREF(name);
-    Py_XDECREF(before);
-    return -1;
 }
 
 /* ---- expressions ----------------------------------------------------------------------------- */
@@ -207,7 +177,7 @@ int hwn_sizes_finish(PyObject *function, const hw_mapping *m, hwn_sizes *s)
                      m->dim_names[dim], size, before);
     else if (before)
         PyErr_Format(PyExc_ValueError,
-                     "%U(): no argument says how large %s is: pass it as a keyword", name,
+                     "%U(): no input says how large %s is: pass the output as out=", name,
                      m->dim_names[dim]);
     Py_XDECREF(name);
     Py_XDECREF(before);

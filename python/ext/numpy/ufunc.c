@@ -182,6 +182,15 @@ static bool is_aligned(hw_kind kind, const char *data, ptrdiff_t step, const npy
     return (bits & (uintptr_t)(hwn_kinds[kind].align - 1)) == 0;
 }
 
+/* NumPy copies outputs that overlap inputs, unless they are the same array. */
+static bool replaces_input(const hw_mapping *m, int op, char **args)
+{
+    for (int i = 0; i < m->n_in && op >= m->n_in && m->operands[op].n_core; i++)
+        if (args[i] == args[op] && i != m->operands[op].inout)
+            return true;
+    return false;
+}
+
 static void with_core(char **args, const npy_intp *dims, const npy_intp *steps, void *data)
 {
     const inner *in = data;
@@ -202,9 +211,10 @@ static void with_core(char **args, const npy_intp *dims, const npy_intp *steps, 
         const hw_operand *o = &m->operands[i];
         p.data[i] = args[i];
         p.steps[0][i] = steps[i];
-        hwn_mode mode = in->wide && i < m->n_in && hwn_narrows(o->kind)           ? HWN_INT64
-                        : is_aligned(o->kind, args[i], steps[i], core, o->n_core) ? HWN_DIRECT
-                                                                                  : HWN_COPY;
+        bool direct =
+            is_aligned(o->kind, args[i], steps[i], core, o->n_core) && !replaces_input(m, i, args);
+        bool wide = in->wide && i < m->n_in && hwn_narrows(o->kind);
+        hwn_mode mode = wide ? HWN_INT64 : direct ? HWN_DIRECT : HWN_COPY;
         hwn_places_slice(&p, i, mode, core);
         core += o->n_core;
     }
@@ -418,6 +428,8 @@ PyObject *hwn_ufunc(PyObject *function, const hw_mapping *m, const char *name, c
         return NULL;
     }
     ((PyUFuncObject *)ufunc)->obj = keep;
+    if (!PyObject_GC_IsTracked(ufunc)) /* NumPy tracks only its own that refer to something */
+        PyObject_GC_Track(ufunc);
     if (!PyObject_GC_IsTracked(ufunc))
         PyObject_GC_Track(ufunc); /* the function keeps it in turn: a circle */
     if (install_sizes(ufunc, m, name) < 0)
