@@ -17,11 +17,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import headway as hw
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import headway as hw
 
 HERE = Path(__file__).parent
 ANNOTATIONS = {
@@ -93,7 +94,9 @@ def unaligned(a: np.ndarray) -> np.ndarray:
 def strided(a: np.ndarray) -> np.ndarray:
     if a.ndim == 0:
         return a
-    b = np.zeros(tuple(3 * n + 1 for n in a.shape), a.dtype)[tuple(slice(1, None, 3) for _ in a.shape)]
+    b = np.zeros(tuple(3 * n + 1 for n in a.shape), a.dtype)[
+        tuple(slice(1, None, 3) for _ in a.shape)
+    ]
     b[...] = a
     return b
 
@@ -102,8 +105,12 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "C": lambda a: a.copy(),
     "Fortran": lambda a: a.copy("F"),
     "strided": strided,
-    "reversed": lambda a: a[(slice(None, None, -1),) * a.ndim].copy()[(slice(None, None, -1),) * a.ndim],
-    "middle axes first": lambda a: np.moveaxis(np.moveaxis(a, -1, 0).copy(), 0, -1) if a.ndim else a,
+    "reversed": lambda a: a[(slice(None, None, -1),) * a.ndim].copy()[
+        (slice(None, None, -1),) * a.ndim
+    ],
+    "middle axes first": lambda a: (
+        np.moveaxis(np.moveaxis(a, -1, 0).copy(), 0, -1) if a.ndim else a
+    ),
     "swapped": lambda a: a.astype(a.dtype.newbyteorder()),
     "unaligned": unaligned,
     "read-only": lambda a: np.broadcast_to(a, a.shape),
@@ -111,7 +118,9 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @st.composite
-def operand(draw: st.DrawFn, shape: tuple[int, ...], dtypes: str, values: st.SearchStrategy[Any]) -> Any:
+def operand(
+    draw: st.DrawFn, shape: tuple[int, ...], dtypes: str, values: st.SearchStrategy[Any]
+) -> Any:
     """An array that broadcasts to the shape, in any layout and dtype; now and then a number."""
     if draw(st.integers(0, 9)) == 0:
         return draw(values)
@@ -134,7 +143,9 @@ def broadcast_shape(*operands: Any) -> tuple[int, ...]:
     return np.broadcast_shapes(*(np.shape(o) for o in operands))
 
 
-def by_element(f: Callable[..., Any], dtype: Any, types: tuple[Any, ...], *operands: Any) -> np.ndarray:
+def by_element(
+    f: Callable[..., Any], dtype: Any, types: tuple[Any, ...], *operands: Any
+) -> np.ndarray:
     """What one call an element gives."""
     arrays = np.broadcast_arrays(*(np.asarray(o) for o in operands))
     result = np.empty(arrays[0].shape, dtype)
@@ -145,7 +156,9 @@ def by_element(f: Callable[..., Any], dtype: Any, types: tuple[Any, ...], *opera
 
 @RELAXED
 @given(st.data())
-def test_every_layout_gives_what_one_call_an_element_gives(m: ModuleType, data: st.DataObject) -> None:
+def test_every_layout_gives_what_one_call_an_element_gives(
+    m: ModuleType, data: st.DataObject
+) -> None:
     shape = data.draw(SHAPES)
     a = data.draw(operand(shape, "dfilbBhH?", SMALL))
     b = data.draw(operand(shape, "dfil", SMALL))
@@ -489,7 +502,9 @@ def test_outer_axes_that_do_not_coalesce_are_spread_too(k: ModuleType, threads: 
 
 
 def test_sizes_that_disagree_name_the_arguments(k: ModuleType) -> None:
-    with pytest.raises(ValueError, match=r"matmul\(\): size k is 3 in argument 'a' and 4 in argument 'b'"):
+    with pytest.raises(
+        ValueError, match=r"matmul\(\): size k is 3 in argument 'a' and 4 in argument 'b'"
+    ):
         k.matmul(np.zeros((5, 2, 3)), np.zeros((4, 5)))
     with pytest.raises(ValueError, match=r"argument 'b' has 1 dimension.*\(k, n\)"):
         k.matmul(np.zeros((5, 2, 3)), np.zeros(3))
@@ -639,7 +654,10 @@ def test_warnings_are_numpys_at_any_thread_count(k: ModuleType, cases: int) -> N
 
 def test_errstate_decides_what_a_flag_does(k: ModuleType, threads: int) -> None:
     a = np.ones(50)
-    with np.errstate(divide="raise"), pytest.raises(FloatingPointError, match="divide by zero.*divide"):
+    with (
+        np.errstate(divide="raise"),
+        pytest.raises(FloatingPointError, match="divide by zero.*divide"),
+    ):
         k.divide(a, 0)
     with np.errstate(divide="ignore"):
         assert np.isinf(k.divide(a, 0)).all()

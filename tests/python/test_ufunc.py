@@ -13,11 +13,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import headway as hw
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import headway as hw
 
 HERE = Path(__file__).parent
 
@@ -231,7 +232,9 @@ def test_core_dimensions_in_odd_layouts(k: ModuleType, threads: int) -> None:
     u, plain = k.matmul.ufunc, k.matmul
     stacked = a.transpose(1, 0, 2)
     assert identical(u(stacked, b), plain(stacked.copy(), b))
-    assert identical(u(stacked[..., ::-1], b[:, ::-1]), plain(stacked[..., ::-1].copy(), b[:, ::-1].copy()))
+    assert identical(
+        u(stacked[..., ::-1], b[:, ::-1]), plain(stacked[..., ::-1].copy(), b[:, ::-1].copy())
+    )
     assert identical(u(stacked, b), u(stacked.astype(">f8"), b))
     with pytest.raises(ValueError, match="broadcast"):
         u(a, b)
