@@ -8,6 +8,7 @@ import os
 import pydoc
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -44,7 +45,8 @@ def library(c_library: CLibrary, tmp_path: Path) -> Callable[..., ModuleType]:
     def build(header: str, source: str = "", **options: object) -> ModuleType:
         (tmp_path / "own.h").write_text(header, encoding="utf-8")
         text = f'#include "{tmp_path}/own.h"\n{source}'
-        return hw.load(c_library(text), tmp_path / "own.h", **options)  # type: ignore[arg-type]
+        made = c_library(text, f"-I{hw.include_dir()}")
+        return hw.load(made, tmp_path / "own.h", **options)  # type: ignore[arg-type]
 
     return build
 
@@ -250,6 +252,72 @@ def test_a_toml_file_beside_the_header_is_found(
     source = "double total(const double *x, int n) { return n ? x[n - 1] : 0; }"
     m = library(header, source, annotate="own.toml")
     assert m.total(np.array([1.0, 2.0])) == 2
+
+
+ANNOTATED = """
+#include <headway/annotate.h>
+typedef struct counter counter;
+HW_STATUS(0, message=counter_error) int counter_open(int start, HW_OWNED(counter_close) counter **c);
+void counter_close(counter *c);
+const char *counter_error(int status);
+HW_FUNCTION("name=total") double counter_total(HW_IN HW_SIZE(n) double *values, int n);
+"""
+
+COUNTER = """
+#include <stdlib.h>
+struct counter { int value; };
+static int open_now;
+int counter_open(int start, counter **c)
+{
+    *c = NULL;
+    if (start < 0) return 3;
+    *c = malloc(sizeof **c);
+    open_now++;
+    return 0;
+}
+void counter_close(counter *c) { free(c); open_now--; }
+const char *counter_error(int status) { return status == 3 ? "no negative start" : "?"; }
+double counter_total(double *v, int n) { double s = 0; while (n--) s += v[n]; return s; }
+int counter_open_now(void) { return open_now; }
+"""
+
+
+def test_the_words_of_an_annotated_header(library: Callable[..., ModuleType]) -> None:
+    header = ANNOTATED + "int counter_open_now(void);\n"
+    m = library(header, COUNTER)
+    assert loaded(m).binding("counter_close").consumes == 0
+    counter = m.counter_open(1)
+    assert m.counter_open_now() == 1
+    m.counter_close(counter)
+    with pytest.raises(hw.UseAfterFreeError):
+        m.counter_close(counter)
+    m.counter_open(1)
+    assert m.counter_open_now() == 0
+    with pytest.raises(
+        hw.StatusError, match="counter_open failed with status 3: no negative start"
+    ):
+        m.counter_open(-1)
+    assert m.total(np.arange(4.0)) == 6
+    assert "total" in dir(m)
+
+
+def test_threads_that_touch_a_name_at_once_get_one_function() -> None:
+    m = hw.load("m", "math.h")
+    names = ["sin", "cos", "tan", "frexp", "lgamma", "exp"] * 4
+    barrier = threading.Barrier(len(names))
+    got: list[tuple[str, object]] = []
+
+    def touch(name: str) -> None:
+        barrier.wait()
+        got.append((name, getattr(m, name)))
+
+    threads = [threading.Thread(target=touch, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == len(names)
+    assert len({(name, id(function)) for name, function in got}) == 6
 
 
 def test_several_annotations_are_laid_over_each_other(library: Callable[..., ModuleType]) -> None:
