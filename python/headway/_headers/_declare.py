@@ -13,7 +13,9 @@ from headway._headers._unit import Unit
 
 _STATIC = 3  # CX_SC_Static
 _EVALUATED_INT, _EVALUATED_FLOAT, _EVALUATED_STRING = 1, 2, 4
-_BODY = re.compile(rb"(?:\s|//[^\n]*\n|/\*.*?\*/|\\\n)*\{", re.DOTALL)
+_BODY = re.compile(  # what follows a declarator, or the macro call that it ends with
+    rb"(?:\w+\s*\((?>[^(){};]|\([^(){};]*\))*+\))?(?>\s|//[^\n]*\n|/\*.*?\*/|\\\n)*+\{", re.DOTALL
+)
 _QUALIFIERS = ("const", "restrict", "volatile", "_Nonnull", "_Nullable")
 
 

@@ -30,6 +30,8 @@ _POINTER = (
 )
 _TYPE = "typedef {m} __headway_q{i};"
 _RANGE = "__auto_type __headway_q{i} = (({m}) == (double)({m}) || ({m}) != ({m}));"
+# The error about an initialiser such as (open_library(), 5): its value is known all the same.
+_NO_CONSTANT = "initializer element is not a compile-time constant"
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _OF_PLACE = {"__LINE__", "__FILE__", "__COUNTER__", "__DATE__", "__TIME__", "__TIMESTAMP__",
              "__BASE_FILE__", "__FILE_NAME__", "__INCLUDE_LEVEL__"}  # fmt: skip
@@ -83,7 +85,7 @@ class Evaluator:
         number of the first of them.
     macros : mapping
         The definitions.
-    ordinary : mapping
+    ordinary, tags : mapping
         The records of what is no macro: a macro may be another name of one.
 
     Attributes
@@ -94,12 +96,17 @@ class Evaluator:
     """
 
     def __init__(
-        self, ask: Ask, macros: Mapping[str, Macro], ordinary: Mapping[str, Record]
+        self,
+        ask: Ask,
+        macros: Mapping[str, Macro],
+        ordinary: Mapping[str, Record],
+        tags: Mapping[str, Record],
     ) -> None:
         self.records: dict[str, Record] = {}
         self._ask = ask
         self._macros = macros
         self._ordinary = ordinary
+        self._tags = tags
         self._alive: set[str] = set()
         self._reasons: dict[str, str] = {}
         self._further: list[Question] = []
@@ -196,7 +203,9 @@ class Evaluator:
             lost = []
             for i, (name, text, read) in enumerate(questions):
                 cursor = found.get(f"__headway_q{i}")
-                if i in errors or (cursor is None and len(questions) == 1):
+                if cursor is not None and errors.get(i) == _NO_CONSTANT:
+                    read(name, (unit, cursor, None), errors[i])
+                elif i in errors or (cursor is None and len(questions) == 1):
                     read(name, None, errors.get(i, "it is not an expression"))
                 elif cursor is None:
                     lost.append((name, text, read))
@@ -211,8 +220,9 @@ class Evaluator:
         self.records[name] = {"k": "macro", "name": name, "value": value, **more}
 
     def _value(self, name: str, answer: Answer | None, error: str) -> None:
-        if answer is None:
+        if error:
             self._reasons[name] = f"a macro that is not a constant: {error}"
+        if answer is None:
             self._further.append((name, _TYPE, self._type))
             return
         unit, cursor, _ = answer
@@ -269,8 +279,9 @@ class Evaluator:
         if answer is None or not isinstance(value, int) or answer[2] is None:
             self._reasons[name] = "a macro that is an address known at run time only"
             return
-        types = Types(answer[0].clang)
-        self._keep(name, value, type=types.encode(answer[0].clang.getCursorType(answer[2])))
+        type_ = Types(answer[0].clang).encode(answer[0].clang.getCursorType(answer[2]))
+        known = _tags_of(type_) <= self._tags.keys()
+        self._keep(name, value, type=type_ if known else ["ptr", "void", False])
 
     def _type(self, name: str, answer: Answer | None, _error: str) -> None:
         """A macro that names a type, such as ``bool``."""
@@ -280,7 +291,7 @@ class Evaluator:
         types = Types(clang)
         underlying = clang.getTypedefDeclUnderlyingType(answer[1])
         encoded = types.encode(underlying)
-        if encoded[0] != "bad" and not _refers_unnamed(encoded):
+        if encoded[0] != "bad" and _tags_of(encoded) <= self._tags.keys():
             self.records[name] = {
                 "k": "typedef",
                 "name": name,
@@ -308,8 +319,12 @@ def _variables(unit: Unit) -> dict[str, Cursor]:
     return found
 
 
-def _refers_unnamed(encoded: Encoded) -> bool:
-    """Whether a type refers to an unnamed tag, whose number holds in its own unit only."""
+def _tags_of(encoded: Encoded) -> set[str]:
+    """The keys of the tags that a type refers to."""
     if isinstance(encoded, str):
-        return "<anon " in encoded
-    return any(_refers_unnamed(part) for part in encoded if isinstance(part, str | list))
+        return set()
+    if encoded[0] in ("rec", "enum"):
+        return {encoded[1]}
+    parts = (part for part in encoded[1:] if isinstance(part, list))
+    found = [_tags_of(part) for part in parts if part]
+    return set().union(*found)

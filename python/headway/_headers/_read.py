@@ -84,11 +84,14 @@ def read(request: Request) -> Reading:
             options = [*arguments, "-ferror-limit=0", "-w"]
             return Unit(request.name, question, options), text.count("\n") + 1
 
-        for name, record in Evaluator(ask, macros, ordinary).run().items():
+        for name, record in Evaluator(ask, macros, ordinary, types.tags).run().items():
             ordinary[name] = record
             places[name] = {unit.path(macros[name].file)}
         own = _own_files(request, inclusions)
         listed, refused = _listed(ordinary, types.tags, places, own)
+        if not listed:  # a header that only includes others
+            own.update(i.file for i in inclusions if i.includer in own)
+            listed, refused = _listed(ordinary, types.tags, places, own)
         contents = {os.path.abspath(unit.path(handle)): unit.contents(handle) for handle in handles}
         scanned = {**contents, request.name: text.encode()}
         return Reading(
@@ -136,8 +139,8 @@ def _own_files(request: Request, inclusions: Sequence[Inclusion]) -> set[str]:
     """The files whose declarations are the requested headers' own.
 
     Those are the headers, what lies below their directories, and, where that is a directory of
-    many libraries such as /usr/include: what they include in quotes, and what they include from
-    the directories where libc keeps the parts of its headers.
+    many libraries such as /usr/include: what they include in quotes or by their own name, and what
+    they include from the directories where libc keeps the parts of its headers.
     """
     requested = request.includes[request.extra_headers :]
     own = {request.name} if request.source is not None else {file for _, file in requested}
@@ -153,13 +156,16 @@ def _own_files(request: Request, inclusions: Sequence[Inclusion]) -> set[str]:
     )
     own.update(i.file for i in inclusions if below and i.file.startswith(below))
     while True:
-        more = {
-            i.file for i in inclusions
-            if i.includer in own and (i.quoted or i.file.startswith(parts))
-        } - own  # fmt: skip
+        more = {i.file for i in inclusions if i.includer in own and _is_own(i, parts)} - own
         if not more:
             return own
         own |= more
+
+
+def _is_own(inclusion: Inclusion, parts: tuple[str, ...]) -> bool:
+    """Whether what a header includes belongs to it: its own parts, and what it stands for."""
+    same_name = os.path.basename(inclusion.includer) == os.path.basename(inclusion.file)
+    return inclusion.quoted or same_name or inclusion.file.startswith(parts)
 
 
 def _listed(

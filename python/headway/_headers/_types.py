@@ -31,6 +31,7 @@ _TAG_WORDS = {CursorKind.STRUCT: "struct", CursorKind.UNION: "union", CursorKind
 _ARRAYS = (TypeKind.CONSTANT_ARRAY, TypeKind.INCOMPLETE_ARRAY, TypeKind.VARIABLE_ARRAY)
 _FUNCTIONS = (TypeKind.FUNCTION, TypeKind.FUNCTION_NO_PROTOTYPE)
 _UNNAMED = re.compile(r"\((?:unnamed|anonymous)[^()]* at [^()]*\)")
+_COMPLEX = re.compile(r"_Complex (float|double|long double)")
 _VARIADIC_LIST = "__va_list_tag"
 
 
@@ -97,6 +98,7 @@ class Types:
 
     def _function(self, type_: Type) -> Encoded:
         clang = self.clang
+        prototyped = type_.kind == TypeKind.FUNCTION
         params = [
             self.decayed(clang.getArgType(type_, i))
             for i in range(max(clang.getNumArgTypes(type_), 0))
@@ -105,8 +107,8 @@ class Types:
             "fn",
             self.encode(clang.getResultType(type_)),
             params,
-            bool(clang.isFunctionTypeVariadic(type_)),
-            type_.kind == TypeKind.FUNCTION,
+            prototyped and bool(clang.isFunctionTypeVariadic(type_)),
+            prototyped,
         ]
 
     def decayed(self, type_: Type) -> Encoded:
@@ -131,7 +133,8 @@ class Types:
 
     def spelling(self, type_: Type) -> str:
         """The type as C spells it, typedefs kept."""
-        return _UNNAMED.sub("{...}", self.clang.text(self.clang.getTypeSpelling(type_)))
+        text = _UNNAMED.sub("{...}", self.clang.text(self.clang.getTypeSpelling(type_)))
+        return _COMPLEX.sub(r"\1 _Complex", text) if "_Complex" in text else text
 
     def bounds(self, type_: Type) -> list[str | None] | None:
         """The array bounds of a parameter as written, outermost first; None where it is no array.

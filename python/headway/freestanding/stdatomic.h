@@ -6,9 +6,6 @@
 #ifndef HEADWAY_STDATOMIC_
 #define HEADWAY_STDATOMIC_
 
-#include <stddef.h>
-#include <stdint.h>
-
 typedef enum memory_order {
     memory_order_relaxed = __ATOMIC_RELAXED,
     memory_order_consume = __ATOMIC_CONSUME,
@@ -38,12 +35,12 @@ typedef _Atomic(long) atomic_long;
 typedef _Atomic(unsigned long) atomic_ulong;
 typedef _Atomic(long long) atomic_llong;
 typedef _Atomic(unsigned long long) atomic_ullong;
-typedef _Atomic(intptr_t) atomic_intptr_t;
-typedef _Atomic(uintptr_t) atomic_uintptr_t;
-typedef _Atomic(size_t) atomic_size_t;
-typedef _Atomic(ptrdiff_t) atomic_ptrdiff_t;
-typedef _Atomic(intmax_t) atomic_intmax_t;
-typedef _Atomic(uintmax_t) atomic_uintmax_t;
+typedef _Atomic(__INTPTR_TYPE__) atomic_intptr_t;
+typedef _Atomic(__UINTPTR_TYPE__) atomic_uintptr_t;
+typedef _Atomic(__SIZE_TYPE__) atomic_size_t;
+typedef _Atomic(__PTRDIFF_TYPE__) atomic_ptrdiff_t;
+typedef _Atomic(__INTMAX_TYPE__) atomic_intmax_t;
+typedef _Atomic(__UINTMAX_TYPE__) atomic_uintmax_t;
 
 #define ATOMIC_BOOL_LOCK_FREE __CLANG_ATOMIC_BOOL_LOCK_FREE
 #define ATOMIC_CHAR_LOCK_FREE __CLANG_ATOMIC_CHAR_LOCK_FREE

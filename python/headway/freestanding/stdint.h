@@ -25,13 +25,14 @@ typedef __UINT_LEAST16_TYPE__ uint_least16_t;
 typedef __UINT_LEAST32_TYPE__ uint_least32_t;
 typedef __UINT_LEAST64_TYPE__ uint_least64_t;
 
+/* as wide as a register but for 8 bits, which is glibc's choice and no compiler's */
 typedef __INT_FAST8_TYPE__ int_fast8_t;
-typedef __INT_FAST16_TYPE__ int_fast16_t;
-typedef __INT_FAST32_TYPE__ int_fast32_t;
+typedef __INTPTR_TYPE__ int_fast16_t;
+typedef __INTPTR_TYPE__ int_fast32_t;
 typedef __INT_FAST64_TYPE__ int_fast64_t;
 typedef __UINT_FAST8_TYPE__ uint_fast8_t;
-typedef __UINT_FAST16_TYPE__ uint_fast16_t;
-typedef __UINT_FAST32_TYPE__ uint_fast32_t;
+typedef __UINTPTR_TYPE__ uint_fast16_t;
+typedef __UINTPTR_TYPE__ uint_fast32_t;
 typedef __UINT_FAST64_TYPE__ uint_fast64_t;
 
 typedef __INTPTR_TYPE__ intptr_t;
@@ -66,16 +67,16 @@ typedef __UINTMAX_TYPE__ uintmax_t;
 #define UINT_LEAST64_MAX __UINT_LEAST64_MAX__
 
 #define INT_FAST8_MAX __INT_FAST8_MAX__
-#define INT_FAST16_MAX __INT_FAST16_MAX__
-#define INT_FAST32_MAX __INT_FAST32_MAX__
+#define INT_FAST16_MAX __INTPTR_MAX__
+#define INT_FAST32_MAX __INTPTR_MAX__
 #define INT_FAST64_MAX __INT_FAST64_MAX__
 #define INT_FAST8_MIN (-__INT_FAST8_MAX__ - 1)
-#define INT_FAST16_MIN (-__INT_FAST16_MAX__ - 1)
-#define INT_FAST32_MIN (-__INT_FAST32_MAX__ - 1)
+#define INT_FAST16_MIN (-__INTPTR_MAX__ - 1)
+#define INT_FAST32_MIN (-__INTPTR_MAX__ - 1)
 #define INT_FAST64_MIN (-__INT_FAST64_MAX__ - 1)
 #define UINT_FAST8_MAX __UINT_FAST8_MAX__
-#define UINT_FAST16_MAX __UINT_FAST16_MAX__
-#define UINT_FAST32_MAX __UINT_FAST32_MAX__
+#define UINT_FAST16_MAX __UINTPTR_MAX__
+#define UINT_FAST32_MAX __UINTPTR_MAX__
 #define UINT_FAST64_MAX __UINT_FAST64_MAX__
 
 #define INTPTR_MAX __INTPTR_MAX__
