@@ -86,9 +86,9 @@ def compile(
         Options for the compiler, after Headway's own, which are ``-O3 -march=native
         -fno-math-errno -fno-trapping-math`` and ``-ffp-contract=off``.
     math : {"libm", "vector"}, default "libm"
-        Where sin, exp, lgamma and the like come from. ``"vector"`` takes SLEEF's: correct to 1 ulp
-        (erfc 1.5) and several times faster in loops; it needs gcc and the SLEEF library. An
-        element's value does not depend on its place; such functions set neither errno nor signgam.
+        Where sin, exp, lgamma and the like come from. ``"vector"`` takes SLEEF's: within 1 ulp of
+        the exact value and several times faster in loops; it needs gcc and the SLEEF library. An
+        element's value does not depend on its place. Such functions set neither errno nor signgam.
     fast_math : bool, default False
         Compile with ``-ffast-math``: values change, infinities and NaNs may be mistreated. The
         rest of the process is not affected.

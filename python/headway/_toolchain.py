@@ -9,13 +9,16 @@ import json
 import os
 import shlex
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headway import _cachedir
 from headway._errors import CompileError
+
+if TYPE_CHECKING:
+    import subprocess
 
 _NAMES = ("cc", "gcc", "clang")
 _CPU_LINES = (
@@ -62,6 +65,8 @@ class Compiler:
         What would be loaded into every program that this one starts (``LD_PRELOAD``) is left out:
         a sanitizer's run-time library has no business in the compiler.
         """
+        import subprocess  # only where something is compiled
+
         environment = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
         environment.update(LC_ALL="C", GCC_COLORS="")
         return subprocess.run(
