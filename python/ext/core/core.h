@@ -291,6 +291,8 @@ typedef struct Param {
     bool nullable, as_bytes, borrowed, error;
 } Param;
 
+#define RESULT_OUTPUT 255
+
 enum { ROLE_IN, ROLE_OUT, ROLE_INOUT, ROLE_SIZE, ROLE_CONTEXT };
 
 typedef struct Dim {
@@ -312,8 +314,8 @@ struct Function {
     int n_params;
     int n_args;      /* inputs, by position */
     uint8_t *args;   /* parameter of input k */
-    int n_outs;      /* OUT parameters that may be given, after the inputs */
-    uint8_t *outs;
+    int n_outs;      /* outputs that may be given after the inputs */
+    uint8_t *outs;   /* their parameters; RESULT_OUTPUT: the return value, of a mapped call */
     int n_dims;
     Dim *dims;
     CType *result;

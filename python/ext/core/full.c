@@ -19,6 +19,7 @@ typedef struct Extra {
     PyObject *const *variadic; /* arguments after the last parameter */
     Py_ssize_t n_variadic;
     PyObject *out;             /* the keyword out= */
+    PyObject *result_out;      /* where a mapped call writes the return values */
     bool ufunc_keywords;       /* axis=, where=, ...: a mapped call */
     bool outs_given;
 } Extra;
@@ -78,6 +79,20 @@ static int gather_keyword(Call *c, PyObject *name, PyObject *value, Extra *extra
     return -1;
 }
 
+static void give_output(Call *c, int k, PyObject *o, Py_ssize_t position, Extra *extra)
+{
+    uint8_t param = c->f->outs[k];
+    if (o == Py_None)
+        return;
+    extra->outs_given = true;
+    if (param == RESULT_OUTPUT) {
+        extra->result_out = o;
+        return;
+    }
+    c->locals[param].given = o;
+    c->locals[param].position = position;
+}
+
 static int gather_out(Call *c, Extra *extra)
 {
     Function *f = c->f;
@@ -85,16 +100,12 @@ static int gather_out(Call *c, Extra *extra)
     bool many = PyTuple_Check(out);
     Py_ssize_t n = many ? PyTuple_GET_SIZE(out) : 1;
     if (n != f->n_outs) {
-        PyErr_Format(PyExc_TypeError, "%U() has %d array outputs, out= gives %zd", f->name,
-                     f->n_outs, n);
+        PyErr_Format(PyExc_TypeError, "%U() has %d array output%s, out= gives %zd", f->name,
+                     f->n_outs, f->n_outs == 1 ? "" : "s", n);
         return -1;
     }
-    for (Py_ssize_t k = 0; k < n; k++) {
-        PyObject *o = many ? PyTuple_GET_ITEM(out, k) : out;
-        if (o != Py_None)
-            c->locals[f->outs[k]].given = o;
-    }
-    extra->outs_given = true;
+    for (int k = 0; k < f->n_outs; k++)
+        give_output(c, k, many ? PyTuple_GET_ITEM(out, k) : out, 0, extra);
     return 0;
 }
 
@@ -121,16 +132,15 @@ static int gather(Call *c, PyObject *const *args, Py_ssize_t n, PyObject *kwname
     } else if (n > f->n_args + f->n_outs) {
         return wrong_count(f, n);
     } else {
-        for (Py_ssize_t k = inputs; k < n; k++) {
-            c->locals[f->outs[k - inputs]].given = args[k] == Py_None ? NULL : args[k];
-            c->locals[f->outs[k - inputs]].position = k + 1;
-            extra->outs_given = true;
-        }
+        for (Py_ssize_t k = inputs; k < n; k++)
+            give_output(c, (int)(k - inputs), args[k], k + 1, extra);
     }
     Py_ssize_t n_keywords = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
     for (Py_ssize_t k = 0; k < n_keywords; k++)
         if (gather_keyword(c, PyTuple_GET_ITEM(kwnames, k), args[n + k], extra) < 0)
             return -1;
+    if (extra->out && gather_out(c, extra) < 0)
+        return -1;
     for (int k = 0; k < f->n_args; k++)
         if (!c->locals[f->args[k]].given) {
             if (!n_keywords)
@@ -150,7 +160,7 @@ static bool must_map(const Call *c, const Extra *extra)
     const hw_mapping *m = f->mapping;
     if (!m)
         return false;
-    if (extra->ufunc_keywords || (extra->out && m->n_dims == 0))
+    if (extra->ufunc_keywords || extra->result_out || (extra->outs_given && m->n_dims == 0))
         return true;
     for (int i = 0; i < f->n_params; i++) {
         PyObject *given = c->locals[i].given;
@@ -179,17 +189,13 @@ static PyObject *map(Call *c, PyObject *const *args, Py_ssize_t n, PyObject *kwn
     PyObject *keywords = PyList_New(0);
     if (!numpy || !keywords)
         goto done;
-    if (extra->out) {
-        outs = Py_NewRef(extra->out);
-    } else if (extra->outs_given) {
-        int hidden = f->result->c.kind != HW_VOID && f->loop_call.result >= 0;
-        if (!(outs = PyTuple_New(f->n_outs + hidden)))
+    if (extra->outs_given) {
+        if (!(outs = PyTuple_New(f->n_outs)))
             goto done;
-        if (hidden)
-            PyTuple_SET_ITEM(outs, 0, Py_NewRef(Py_None));
         for (int o = 0; o < f->n_outs; o++) {
-            PyObject *given = c->locals[f->outs[o]].given;
-            PyTuple_SET_ITEM(outs, o + hidden, Py_NewRef(given ? given : Py_None));
+            PyObject *given = f->outs[o] == RESULT_OUTPUT ? extra->result_out
+                                                          : c->locals[f->outs[o]].given;
+            PyTuple_SET_ITEM(outs, o, Py_NewRef(given ? given : Py_None));
         }
     }
     if (outs) {
@@ -746,8 +752,7 @@ PyObject *call_full(PyObject *self, PyObject *const *args, size_t nargsf, PyObje
     if (gather(&c, args, n, kwnames, &extra) == 0) {
         if (must_map(&c, &extra))
             r = map(&c, args, n, kwnames, &extra);
-        else if ((!extra.out || gather_out(&c, &extra) == 0) &&
-                 (!f->variadic || variadic_plan(&c, &extra, &made) == 0))
+        else if (!f->variadic || variadic_plan(&c, &extra, &made) == 0)
             r = direct(&c, f->variadic ? &made : &f->plan, &extra);
     }
     release_locals(&c);

@@ -193,7 +193,24 @@ static bool read_gil(Function *f, PyObject *binding)
     return true;
 }
 
-/* Inputs in C order, then the outputs that may be given. */
+/* The outputs that may be given after the inputs: the mapping's, else the sized arrays. */
+static void order_outputs(Function *f)
+{
+    const hw_mapping *m = f->mapping;
+    for (int k = m ? m->n_in : 0; m && k < m->n_in + m->n_out; k++) {
+        uint8_t param = RESULT_OUTPUT;
+        for (int i = 0; i < f->n_params; i++)
+            if (f->loop_params[i].index == k && f->loop_params[i].feed != HW_FEED_SIZE &&
+                k != f->loop_call.result)
+                param = (uint8_t)i;
+        f->outs[f->n_outs++] = param;
+    }
+    for (int i = 0; !m && i < f->n_params; i++)
+        if (f->params[i].role == ROLE_OUT && f->params[i].n_dims >= 0 && !f->params[i].as_bytes)
+            f->outs[f->n_outs++] = (uint8_t)i;
+}
+
+/* Inputs in C order. */
 static bool order_arguments(Function *f)
 {
     f->args = PyMem_Calloc((size_t)f->n_params * 2 + 2, 1);
@@ -206,8 +223,6 @@ static bool order_arguments(Function *f)
         const Param *p = &f->params[i];
         if (p->role == ROLE_IN || p->role == ROLE_INOUT)
             f->args[f->n_args++] = (uint8_t)i;
-        else if (p->role == ROLE_OUT && p->n_dims >= 0 && !p->as_bytes)
-            f->outs[f->n_outs++] = (uint8_t)i;
         hw_kind pointee = p->element ? p->element->c.kind : HW_VOID;
         f->takes_handles |= p->element && pointee != HW_FUNCTION && pointee != HW_CHAR;
         bool keeps_callback = false;
@@ -424,7 +439,10 @@ static bool fill(Function *f, PyObject *binding, hw_loop_fn loop)
         raise_status(f->state, &err);
         return false;
     }
-    return make_mapping(f, binding, loop);
+    if (!make_mapping(f, binding, loop))
+        return false;
+    order_outputs(f);
+    return true;
 }
 
 static PyObject *function_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
