@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 import headway as hw
 
 HERE = Path(__file__).parent
+RNG = np.random.default_rng(5)
 
 
 @pytest.fixture(scope="module", params=["loaded", "compiled"])
@@ -48,6 +49,10 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
         yield request.param
 
 
+def random(*shape: int) -> np.ndarray:
+    return RNG.random(shape)
+
+
 def identical(a: Any, b: Any) -> bool:
     a, b = np.asarray(a), np.asarray(b)
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
@@ -59,7 +64,7 @@ def identical(a: Any, b: Any) -> bool:
 def test_it_is_a_ufunc(k: ModuleType) -> None:
     u = k.sub.ufunc
     assert type(u) is np.ufunc and u is k.sub.ufunc
-    assert (u.nin, u.nout, u.nargs, u.identity, u.signature) == (2, 1, 3, None, None)
+    assert (u.nout, u.nargs, u.identity, u.signature) == (1, 3, None, None)
     assert u.__name__ == "sub"
     assert k.sub.__doc__ and k.sub.__doc__ in u.__doc__
 
@@ -165,7 +170,7 @@ def test_outer_is_numpys(k: ModuleType, a: Any, b: Any, view: Any) -> None:
 
 
 def test_long_reductions_keep_the_order(k: ModuleType, threads: int) -> None:
-    a = np.random.rand(300_000)
+    a = random(300_000)
     assert identical(k.sub.ufunc.reduce(a), np.subtract.reduce(a))
     assert identical(k.sub.ufunc.accumulate(a), np.subtract.accumulate(a))
     table = a.reshape(300, 1000)
@@ -182,7 +187,7 @@ def test_long_reductions_keep_the_order(k: ModuleType, threads: int) -> None:
 
 
 def test_reduceat_and_at(k: ModuleType, threads: int) -> None:
-    a = np.random.rand(5000)
+    a = random(5000)
     cuts = [0, 10, 5, 4000, 4999]
     assert identical(k.sub.ufunc.reduceat(a, cuts), np.subtract.reduceat(a, cuts))
     places = np.random.default_rng(3).integers(0, 50, 5000)
@@ -205,7 +210,7 @@ def test_integers_reduce_in_their_own_width(k: ModuleType, threads: int) -> None
 
 
 def test_calls_with_every_word(k: ModuleType, threads: int) -> None:
-    a, b = np.random.rand(40, 1, 30), np.random.rand(20, 30)
+    a, b = random(40, 1, 30), random(20, 30)
     u = k.sub.ufunc
     assert identical(u(a, b), a - b)
     out = np.full((40, 20, 30), 5.0)
@@ -220,7 +225,7 @@ def test_calls_with_every_word(k: ModuleType, threads: int) -> None:
 
 
 def test_several_outputs(k: ModuleType, threads: int) -> None:
-    x = np.random.rand(700, 9)
+    x = random(700, 9)
     low, high = k.minmax.ufunc(x)
     assert identical(low, x.min(1)) and identical(high, x.max(1))
     low, high = k.minmax.ufunc(x, axis=0)
@@ -228,7 +233,7 @@ def test_several_outputs(k: ModuleType, threads: int) -> None:
 
 
 def test_core_dimensions_in_odd_layouts(k: ModuleType, threads: int) -> None:
-    a, b = np.random.rand(6, 600, 5)[::2], np.random.rand(600, 5, 3)
+    a, b = random(6, 600, 5)[::2], random(600, 5, 3)
     u, plain = k.matmul.ufunc, k.matmul
     stacked = a.transpose(1, 0, 2)
     assert identical(u(stacked, b), plain(stacked.copy(), b))
@@ -238,7 +243,7 @@ def test_core_dimensions_in_odd_layouts(k: ModuleType, threads: int) -> None:
     assert identical(u(stacked, b), u(stacked.astype(">f8"), b))
     with pytest.raises(ValueError, match="broadcast"):
         u(a, b)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="dimension"):
         u(np.zeros(3), b)
 
 
@@ -255,7 +260,7 @@ def test_an_error_ends_the_call_and_only_that(k: ModuleType, threads: int) -> No
 
 
 def test_threads_of_python_may_share_a_ufunc(k: ModuleType) -> None:
-    a = np.random.rand(100_000)
+    a = random(100_000)
     expected = a - 1
     wrong = []
 
@@ -280,7 +285,7 @@ def test_threads_of_python_may_share_a_ufunc(k: ModuleType) -> None:
 
 
 def test_references_are_counted_right(k: ModuleType) -> None:
-    a, u = np.random.rand(1000), k.sub.ufunc
+    a, u = random(1000), k.sub.ufunc
 
     def calls() -> None:
         u(a, 1)
