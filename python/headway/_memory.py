@@ -144,17 +144,25 @@ def new(spec: Any, init: Any = None, *, module: ModuleType | None = None) -> Any
     Parameters
     ----------
     spec : str or CType
-        What to allocate: ``"double[10]"``, ``m.gsl_function``, ``"int"``.
+        What to allocate: ``"double[10]"``, ``m.gsl_function``, ``"int"``. Of a pointer type, what
+        it points to is allocated, as cffi does: ``"int *"`` says the same as ``"int"``.
     init : optional
-        A number, a string for an array of characters, a sequence, a mapping of fields.
+        A number, a string for an array of characters, a sequence, a mapping of fields; for an
+        array without a length, its length.
     module : module, optional
         Where names in `spec` are looked up.
 
     Returns
     -------
     Value or Pointer
-        Structs, unions and arrays themselves; for everything else a pointer whose ``[0]`` is the
-        object. The memory lives as long as what is returned and what is made from it.
+        Structs, unions and arrays themselves, which pass where C wants a pointer to them; for
+        everything else a pointer whose ``[0]`` is the object. The memory lives as long as what is
+        returned and what is made from it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For void, functions and structs without a definition, and where `init` does not fit.
 
     Examples
     --------
@@ -165,23 +173,27 @@ def new(spec: Any, init: Any = None, *, module: ModuleType | None = None) -> Any
     6
     """
     ctype = typeof(spec, module)
-    if ctype.kind in ("struct", "union"):
-        return ctype() if init is None else ctype(init)
-    if ctype.kind == "array":
-        if ctype.count is None:
-            if isinstance(init, int):
-                return _core.array(ctype.target, init)()
-            if init is None:
-                raise ValueError(f"{ctype.name} has no length: say it, or give what goes in")
-            room = len(init) + isinstance(init, (str, bytes))
-            if isinstance(init, str):
-                room = len(init.encode("utf-8", "surrogateescape")) + 1
-            return _core.array(ctype.target, room)(init)
+    if ctype.kind == "pointer":
+        ctype = ctype.target
+    if ctype.kind == "array" and ctype.count is None:
+        return _new_array(ctype, init)
+    if ctype.kind in ("struct", "union", "array"):
         return ctype() if init is None else ctype(init)
     cell = _core.array(ctype, 1)()
     if init is not None:
         cell[0] = init
     return _core.pointer_at(_core.pointer(ctype), cell.__address__, cell)
+
+
+def _new_array(ctype: _core.CType, init: Any) -> Any:
+    """An array whose length is `init`, or that of `init`; a text's NUL counts."""
+    if isinstance(init, int):
+        return _core.array(ctype.target, init)()
+    if init is None:
+        raise ValueError(f"{ctype.name} has no length: say it, or give what goes in")
+    if isinstance(init, str):
+        init = init.encode("utf-8", "surrogateescape")
+    return _core.array(ctype.target, len(init) + isinstance(init, bytes))(init)
 
 
 def _address(value: Any) -> tuple[int, Any]:
@@ -224,19 +236,44 @@ def cast(spec: Any, value: Any, *, module: ModuleType | None = None) -> Any:
     raise TypeError(f"C does not cast to {ctype.name}")
 
 
-def addressof(value: Any, field: str | None = None) -> _core.Pointer:
-    """A pointer to a struct, union or array, or to a field of it.
+def addressof(value: Any, name: str | None = None) -> _core.Pointer:
+    """A pointer to a C value, to a field of it, or to a variable or function of a module.
 
-    It keeps the memory alive.
+    Parameters
+    ----------
+    value : Value, Function or module
+        A struct, union or array; a function; or a loaded module.
+    name : str, optional
+        A field of the struct; the variable or function of the module.
+
+    Returns
+    -------
+    Pointer
+        It keeps the memory alive. ``addressof(m, "errno_like")[0] = 3`` sets a variable of C's.
     """
+    if isinstance(value, ModuleType) and name is not None:
+        variable = _variable(value, name)
+        if variable is not None:
+            ctype, address, library = variable
+            return _core.pointer_at(_core.pointer(ctype), address, library)
+        value, name = getattr(value, name), None
+    if isinstance(value, _core.Function) and name is None:
+        return _core.pointer_at(_core.pointer(value.ctype), value.address, value)
     if not isinstance(value, _core.Value):
         raise TypeError(f"expected a C struct, union or array, got {type(value).__name__}")
     ctype = value.__ctype__
     address = value.__address__
-    if field is not None:
-        ctype, offset = _field(ctype, field)
+    if name is not None:
+        ctype, offset = _field(ctype, name)
         address += offset
     return _core.pointer_at(_core.pointer(ctype), address, value)
+
+
+def _variable(module: ModuleType, name: str) -> tuple[_core.CType, int, Any] | None:
+    """The type, address and library of an extern variable; None for what is none."""
+    from headway._module import loaded
+
+    return loaded(module).variable(name)
 
 
 def sizeof(spec: Any, *, module: ModuleType | None = None) -> int:

@@ -217,6 +217,11 @@ class Loaded:
         self._variables[name] = (self.types.value(record["type"]), address, library)
         return _core.load(*self._variables[name])
 
+    def variable(self, name: str) -> tuple[Any, int, Any] | None:
+        """The type, address and library of an extern variable; None for what is none."""
+        getattr(self.module, name)
+        return self._variables.get(name)
+
     def _make_macro(self, name: str, record: Record) -> Any:
         if "type" in record:  # a number made a pointer
             return _core.pointer_at(self.types.ctype(record["type"]), record["value"] % 2**64)

@@ -541,10 +541,19 @@ static const hw_type *innermost(const hw_type *t)
     return t;
 }
 
+/* Libraries without C99's complex have arrays of two: double[2] is fftw_complex. */
+static bool pairs_for_complex(const hw_type *want, hw_kind have)
+{
+    return hw_kind_is_complex(have) && want->kind == HW_ARRAY && want->count == 2 &&
+           hw_kind_is_real(want->target->kind) && want->size == hw_type_of_kind(have)->size;
+}
+
 static int check_elements(CType *t, hw_kind have, PyObject *dtype, PyObject *value,
                           const Site *site)
 {
     const hw_type *want = innermost(t->c.target);
+    if (pairs_for_complex(t->c.target, have))
+        return 0;
     if (want->kind == HW_VOID || (hw_kind_is_arithmetic(want->kind) && kinds_match(want->kind, have)))
         return 0;
     if ((want->kind == HW_STRUCT || want->kind == HW_UNION) && dtype && !want->incomplete) {
