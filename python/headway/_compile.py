@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from headway import _cachedir, _core, _headers, _module, _toolchain, _vector
 from headway._errors import CompileError, HeaderError, NotBoundError
 from headway._headers._search import INCLUDE, Search
+from headway._library import cached_names
 from headway._sources import Annotate, Given, sources
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math")
 _ALWAYS = ("-std=gnu11", "-ffp-contract=off", "-fPIC", "-fno-semantic-interposition")
 
 # gcc swaps the arguments of fmax and fmin as it likes, which decides between zeros of both signs.
-_ORDERED = tuple(f"-fno-builtin-{name}" for name in ("fmax", "fmaxf", "fmin", "fminf"))
+_ORDERED = tuple(
+    f"-fno-builtin-{name}" for name in ("fmax", "fmaxf", "fmaxl", "fmin", "fminf", "fminl")
+)
 
 # libm's scalar functions, not the four-ulp vector ones that gcc would put in loops.
 _FAST = ("-ffast-math", "-ffp-contract=fast", "-U__FAST_MATH__")
@@ -344,8 +347,8 @@ class _Build:
         return [
             *FLAGS,
             *_ALWAYS,
-            *(_vector.flags(self.compiler.macros(self.machine())) if self.vector else _ORDERED),
-            *(_FAST if self.fast_math else []),
+            *(_vector.flags(self.compiler.macros(self.machine())) if self.vector else []),
+            *(_FAST if self.fast_math else _ORDERED),
             *(["-fopenmp"] if self.openmp else []),
             *(f"-I{directory}" for directory in self.include_dirs),
             *self.places,
@@ -358,10 +361,7 @@ class _Build:
     def link_arguments(self) -> list[str]:
         """The options of the link, which must not see -ffast-math or -Ofast: gcc would add code
         that sets flush-to-zero in the thread that loads the library."""
-        libraries = [
-            library if "/" in library else f"-l{library.removeprefix('-l')}"
-            for library in self.libraries
-        ]
+        libraries = [lib if "/" in lib else _library_flag(lib) for lib in self.libraries]
         chosen = list(_options(self.flags, _LINK_WITH_VALUE))
         strict = [] if any(f.startswith("-fsanitize") for f in chosen) else ["-Wl,-z,defs"]
         return [
@@ -441,10 +441,7 @@ class _Build:
         arguments = [*objects, *self.link_arguments(), "-o", "library.so"]
         done = self.compiler.run(arguments, directory)
         if done.returncode:
-            raise CompileError(
-                f"linking {', '.join(map(self.label, self.files))} failed:\n"
-                f"{_cleaned(done.stderr)}\nfunctions of other libraries need libraries=[...]"
-            )
+            raise self.unlinked(done.stderr)
         depends: list[str] = []
         for number in range(len(units)):
             depends += _included(Path(directory, f"unit{number}.d").read_text(encoding="utf-8"))
@@ -456,6 +453,23 @@ class _Build:
     def label(self, file: _File) -> str:
         """What messages call a file."""
         return file.path or "the inline source"
+
+    def unlinked(self, said: str) -> CompileError:
+        """The exception for what the linker refused."""
+        text = f"linking {' and '.join(map(self.label, self.files))} failed:\n"
+        undefined = dict.fromkeys(re.findall(r"undefined reference to [`'](.+?)'", said))
+        if undefined:
+            return CompileError(
+                f"{text}called but not defined: {', '.join(undefined)}\n"
+                "functions of another library need libraries=[...]"
+            )
+        absent = re.search(r"cannot find -l:?(\S+?):? ", said + " ")
+        if absent:
+            text += (
+                f"library {absent[1]!r} was not found; install the package that has it (on Debian "
+                f"and Ubuntu: apt install lib{absent[1]}-dev), or give the path of the file\n"
+            )
+        return CompileError(text + said.strip())
 
     def refused(self, file: _File, said: str) -> CompileError:
         """The exception for a file that the compiler refused, with its lines of C."""
@@ -520,6 +534,16 @@ def _options(flags: Sequence[str], wanted: tuple[str, ...]) -> Iterator[str]:
             value = next(words, None)
             if value is not None:
                 yield value
+
+
+def _library_flag(name: str) -> str:
+    """What asks the linker for a library. Without the link that development packages have, the
+    loader's names serve, as for `headway.load`."""
+    known = cached_names()
+    if f"lib{name}.so" in known:
+        return f"-l{name}"
+    versions = [n for n in known if n.startswith(f"lib{name}.so.")]
+    return f"-l:{max(versions, key=len)}" if versions else f"-l{name}"
 
 
 def _binding(loaded: _module.Loaded, name: str) -> Any:

@@ -74,7 +74,7 @@ KERNELS = """
 #include <math.h>
 double beta_logpdf(double a, double b, double x) {
     return lgamma(a + b) - lgamma(a) - lgamma(b) + (a - 1) * log(x) + (b - 1) * log1p(-x); }
-double wave(double x, double k) { return sin(k * x) * cos(x) + tan(x); }
+double wave(double x, double k) { return sin(x) * cos(x) + tan(k * x); }
 double guarded(double x) { return x > 0 ? log(x) : x < -1 ? sin(x) : exp(x); }
 double called(double x) { return x > 0 ? cos(x) : log(-x); } /* gcc does not vectorise this */
 double clamped(double x, double low, double high) { return fmax(low, fmin(x, high)) * exp(-x * x); }
@@ -139,22 +139,41 @@ def test_an_element_has_the_bits_of_the_scalar_call_wherever_it_stands(
     assert same_bits(np.ascontiguousarray(out), expected)
 
 
-@pytest.mark.parametrize("name", ["sin", "cos", "tan", "sinf", "cosf", "tanf", "lgamma", "exp"])
+@pytest.mark.parametrize("name", ["sin", "cos", "tan", "sinf", "cosf", "lgamma", "exp"])
 def test_a_neighbour_does_not_change_an_element(name: str) -> None:
+    """Sine and its like have other formulas for large arguments, and may choose by the vector."""
     real = "float" if name.endswith("f") else "double"
     k = hw.compile(
         f"#include <math.h>\n{real} f({real} x) {{ return {name}(x); }}\n", math="vector"
     )
     rng = np.random.default_rng(3)
-    dtype = "f4" if real == "float" else "f8"
-    x = rng.uniform(-14, 14, 4096).astype(dtype)
+    dtype, most, large = ("f4", 100, 1e6) if real == "float" else ("f8", 1e12, 1e16)
+    x = rng.uniform(-most, most, 300_000).astype(dtype)
     alone, among = np.empty_like(x), np.empty_like(x)
     run(k.f, [x, alone], x.size)
     mixed = x.copy()
-    large = rng.random(x.size) < 0.2
-    mixed[large] = rng.uniform(1e4, 1e6, int(large.sum()))
+    replaced = rng.random(x.size) < 0.2
+    mixed[replaced] = rng.uniform(large, 10 * large, int(replaced.sum()))
     run(k.f, [mixed, among], x.size)
-    assert same_bits(alone[~large], among[~large])
+    assert same_bits(alone[~replaced], among[~replaced])
+
+
+@pytest.mark.parametrize("math", MATHS)
+@pytest.mark.parametrize("real", ["double", "float"])
+def test_zeros_of_both_signs_are_ordered_alike_everywhere(real: str, math: str) -> None:
+    """The compiler may swap the arguments of fmax and fmin, and not in every place."""
+    f = "" if real == "double" else "f"
+    k = hw.compile(
+        f"#include <math.h>\n{real} f({real} x, {real} low, {real} high) {{\n"
+        f"    return fmax{f}(low, fmin{f}(x, high)); }}\n",
+        math=math,
+    )
+    dtype = np.dtype("f8" if real == "double" else "f4")
+    zeros = np.random.default_rng(2).choice([0.0, -0.0], (3, 100)).astype(dtype)
+    together = np.empty(100, dtype)
+    run(k.f, [*zeros, together], 100)
+    direct = [k.f(*map(float, each)) for each in zeros.T]
+    assert same_bits(together, np.array(direct, dtype))
 
 
 def test_an_empty_loop_touches_nothing() -> None:
@@ -420,7 +439,9 @@ def test_the_function_is_inlined_into_its_loops() -> None:
 
 
 def test_vector_math_comes_from_one_instruction_set() -> None:
-    needed = {line.split()[-1] for line in symbols(kernels("vector").wave).splitlines()}
+    needed = {
+        line.split()[-1].partition("@")[0] for line in symbols(kernels("vector").wave).splitlines()
+    }
     used = {name for name in needed if name.startswith("Sleef_")}
     assert {"sin", "cos", "lgamma", "log1p"} <= {
         name.split("_")[2].rstrip("0123456789")[:-1] for name in used
@@ -631,26 +652,18 @@ def test_static_and_inline_functions_are_available(tmp_path: Path) -> None:
 
 def test_headers_defines_and_libraries(tmp_path: Path) -> None:
     (tmp_path / "given.h").write_text("#define BASE 100\n")
-    k = (
-        hw.compile(
-            "unsigned long version_length(void);\n"
-            "double f(double x) { return x + BASE + EXTRA; }\n"
-            "const char *zlibVersion(void);\n"
-            "int major(int ignored) { return zlibVersion()[0] - '0' + ignored; }\n",
-            headers=["given.h"],
-            include_dirs=[tmp_path],
-            defines={"EXTRA": 20, "UNUSED": None},
-            libraries=["z"],
-        )
-        if os.path.exists("/usr/include/zlib.h")
-        else None
+    k = hw.compile(
+        "double f(double x) { return x + BASE + EXTRA; }\n"
+        "const char *zlibVersion(void);\n"
+        "int major(int ignored) { return zlibVersion()[0] - '0' + ignored; }\n",
+        headers=["given.h"],
+        include_dirs=[tmp_path],
+        defines={"EXTRA": 20, "UNUSED": None},
+        libraries=["z"],  # with or without its development files
     )
-    if k is None:
-        pytest.skip("zlib's development files are not installed")
     assert scalar(k.f)(3.0) == 123
-    out = np.zeros(1, "i4")
-    run(k.major, [np.zeros(1, "i4"), out], 1)
-    assert out[0] == 1
+    assert k.major(0) == 1
+    assert k.zlibVersion().startswith("1.")
 
 
 def test_flags_add_to_headways_own_and_may_override_them() -> None:
@@ -943,8 +956,10 @@ def test_a_missing_header_says_how_to_give_its_directory() -> None:
 
 def test_a_function_that_is_nowhere_is_an_error_of_the_link() -> None:
     message = refused("double other(double);\ndouble f(double x) { return other(x); }\n")
-    assert "other" in message
+    assert "not defined: other\n" in message
     assert "libraries=" in message
+    missing = refused("int f(int x) { return x; }", libraries=["nowhere_at_all"])
+    assert "'nowhere_at_all' was not found; install" in missing
 
 
 def test_a_missing_file() -> None:
