@@ -54,7 +54,7 @@ typedef union hw_value {
 } hw_value;
 
 #define HW_REGISTER_FRAME 128 /* the frame of a call by registers has at most this many bytes */
-#define HW_FRAME_INLINE 1024 /* a frame of at most this many bytes may live on the stack */
+#define HW_FRAME_INLINE 1024  /* a frame of at most this many bytes may live on the stack */
 
 typedef struct hw_plan {
     hw_route route;
@@ -123,7 +123,7 @@ typedef struct hw_operand {
     hw_kind kind; /* arithmetic */
     uint8_t n_core;
     int8_t core[HW_MAX_CORE]; /* core dimensions, outermost first: index into dims */
-    int16_t inout; /* an output that starts as a copy of this input operand; -1: none */
+    int16_t inout;            /* an output that starts as a copy of this input operand; -1: none */
     bool output;
 } hw_operand;
 
@@ -138,13 +138,13 @@ typedef struct hw_size_step {
 typedef struct hw_mapping {
     uint8_t n_in, n_out; /* operands[0 .. n_in + n_out) */
     uint8_t n_dims;
-    bool serial;                 /* never split, GIL kept */
+    bool serial; /* never split, GIL kept */
     hw_operand operands[HW_MAX_OPERANDS];
-    const char *dim_names[HW_MAX_DIMS]; /* C's name, or the expression */
-    ptrdiff_t fixed[HW_MAX_DIMS];       /* a size C states as a number; else -1 */
+    const char *dim_names[HW_MAX_DIMS];       /* C's name, or the expression */
+    ptrdiff_t fixed[HW_MAX_DIMS];             /* a size C states as a number; else -1 */
     const hw_size_step *postfix[HW_MAX_DIMS]; /* a size that others determine; else NULL */
     uint8_t n_postfix[HW_MAX_DIMS];
-    void *lock;                         /* pthread_mutex_t of the function's lock; nullable */
+    void *lock; /* pthread_mutex_t of the function's lock; nullable */
     hw_loop_fn loop;
     void *data;
 } hw_mapping;

@@ -45,7 +45,7 @@ typedef enum hw_kind {
 #define HW_KIND_MEMBER(name, ctype, code) name,
     HW_ARITHMETIC_LIST(HW_KIND_MEMBER)
 #undef HW_KIND_MEMBER
-    HW_POINTER,
+        HW_POINTER,
     HW_ARRAY,
     HW_STRUCT,
     HW_UNION,
@@ -67,10 +67,10 @@ typedef struct hw_field {
 struct hw_type {
     hw_kind kind;
     bool target_const; /* pointer: the pointee may not be written through it */
-    bool variadic;   /* function with ... */
-    bool incomplete; /* struct or union declared, not defined */
-    bool packed;     /* a field lies off its natural alignment */
-    size_t size;     /* bytes; 0 for void, function, incomplete and flexible */
+    bool variadic;     /* function with ... */
+    bool incomplete;   /* struct or union declared, not defined */
+    bool packed;       /* a field lies off its natural alignment */
+    size_t size;       /* bytes; 0 for void, function, incomplete and flexible */
     size_t align;
     const hw_type *target; /* pointee, element, or the function's result */
     size_t count;          /* elements, fields or parameters */

@@ -35,7 +35,8 @@ typedef struct hw_numpy_hooks {
     /* 1 and a view where o is an exact numpy.ndarray, else 0. Sets no exception. */
     int (*view)(PyObject *o, hw_ndview *view);
 
-    /* 1 where o is an ndarray (subclasses too), a NumPy scalar, or has __array_ufunc__. No exception. */
+    /* 1 where o is an ndarray (subclasses too), a NumPy scalar, or has __array_ufunc__. No
+     * exception. */
     int (*is_arraylike)(PyObject *o);
 
     /*
@@ -51,7 +52,8 @@ typedef struct hw_numpy_hooks {
     PyObject *(*ufunc)(PyObject *function, const hw_mapping *mapping, const char *name,
                        const char *doc);
 
-    /* True where mapping these arguments would copy: a list of bool, one an argument, new reference. */
+    /* True where mapping these arguments would copy: a list of bool, one an argument, new
+     * reference. */
     PyObject *(*copies)(PyObject *function, const hw_mapping *mapping, PyObject *const *args,
                         Py_ssize_t nargs);
 

@@ -10,8 +10,7 @@ const char *hw_status_name(hw_status code)
 {
     switch (code) {
 #define NAME(name, text)                                                                           \
-    case name:                                                                                     \
-        return #name;
+    case name: return #name;
         HW_STATUS_LIST(NAME)
 #undef NAME
     }
@@ -22,8 +21,7 @@ const char *hw_status_text(hw_status code)
 {
     switch (code) {
 #define TEXT(name, text)                                                                           \
-    case name:                                                                                     \
-        return text;
+    case name: return text;
         HW_STATUS_LIST(TEXT)
 #undef TEXT
     }

@@ -203,8 +203,10 @@ hw_status hw_ffi_type_of(const hw_type *type, hw_ffi_arena *arena, ffi_type **ou
     if (type->kind != HW_STRUCT && type->kind != HW_UNION)
         return hw_fail(err, HW_UNSUPPORTED, "%s cannot be passed by value", type->name);
     if (type->incomplete)
-        return hw_fail(err, HW_UNSUPPORTED, "%s is declared but not defined, so it cannot be passed "
-                       "by value", type->name);
+        return hw_fail(err, HW_UNSUPPORTED,
+                       "%s is declared but not defined, so it cannot be passed "
+                       "by value",
+                       type->name);
     if (type->packed || type->size == 0)
         return hw_fail(err, HW_UNSUPPORTED, "%s is %s, which libffi cannot pass by value",
                        type->name, type->size ? "packed" : "empty");

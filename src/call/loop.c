@@ -12,7 +12,7 @@ static inline void load(void *slot, hw_kind kind, const char *from)
 {
     switch (kind) {
 #define LOAD_INTEGER(kind_, ctype)                                                                 \
-    case kind_: *(int64_t *)slot = (int64_t) * (const ctype *)(const void *)from; break;
+    case kind_: *(int64_t *)slot = (int64_t)*(const ctype *)(const void *)from; break;
         LOAD_INTEGER(HW_BOOL, uint8_t)
         LOAD_INTEGER(HW_CHAR, char)
         LOAD_INTEGER(HW_SCHAR, signed char)
@@ -71,8 +71,7 @@ static void loop_any(char **args, const ptrdiff_t *dims, const ptrdiff_t *steps,
     int n_operands = m->n_in + m->n_out;
     char *at[HW_MAX_OPERANDS];
     memcpy(at, args, (size_t)n_operands * sizeof(char *));
-    size_t result_size =
-        c->result >= 0 ? hw_type_of_kind(m->operands[c->result].kind)->size : 0;
+    size_t result_size = c->result >= 0 ? hw_type_of_kind(m->operands[c->result].kind)->size : 0;
     _Alignas(16) unsigned char frame[HW_FRAME_INLINE];
     memset(frame, 0, c->plan->frame_size);
     for (ptrdiff_t i = 0; i < dims[0]; i++) {
@@ -92,7 +91,7 @@ static void loop_any(char **args, const ptrdiff_t *dims, const ptrdiff_t *steps,
     static void name(char **args, const ptrdiff_t *dims, const ptrdiff_t *steps, void *data)       \
     {                                                                                              \
         const hw_loop_call *c = data;                                                              \
-        type (*const fn)(types) = (type(*)(types))c->fn;                                           \
+        type (*const fn)(types) = (type (*)(types))c->fn;                                          \
         const ptrdiff_t n = dims[0];                                                               \
         declare for (ptrdiff_t i = 0; i < n; i++)                                                  \
         {                                                                                          \
@@ -101,23 +100,32 @@ static void loop_any(char **args, const ptrdiff_t *dims, const ptrdiff_t *steps,
         }                                                                                          \
     }
 #define COMMA ,
-#define DECLARE1 const char *a0 = args[0]; char *out = args[1]; const ptrdiff_t s0 = steps[0], so = steps[1];
-#define DECLARE2 const char *a0 = args[0], *a1 = args[1]; char *out = args[2]; \
+#define DECLARE1                                                                                   \
+    const char *a0 = args[0];                                                                      \
+    char *out = args[1];                                                                           \
+    const ptrdiff_t s0 = steps[0], so = steps[1];
+#define DECLARE2                                                                                   \
+    const char *a0 = args[0], *a1 = args[1];                                                       \
+    char *out = args[2];                                                                           \
     const ptrdiff_t s0 = steps[0], s1 = steps[1], so = steps[2];
-#define DECLARE3 const char *a0 = args[0], *a1 = args[1], *a2 = args[2]; char *out = args[3]; \
+#define DECLARE3                                                                                   \
+    const char *a0 = args[0], *a1 = args[1], *a2 = args[2];                                        \
+    char *out = args[3];                                                                           \
     const ptrdiff_t s0 = steps[0], s1 = steps[1], s2 = steps[2], so = steps[3];
-#define DECLARE4 const char *a0 = args[0], *a1 = args[1], *a2 = args[2], *a3 = args[3]; \
-    char *out = args[4]; \
+#define DECLARE4                                                                                   \
+    const char *a0 = args[0], *a1 = args[1], *a2 = args[2], *a3 = args[3];                         \
+    char *out = args[4];                                                                           \
     const ptrdiff_t s0 = steps[0], s1 = steps[1], s2 = steps[2], s3 = steps[3], so = steps[4];
 #define LOOPS(letter, type)                                                                        \
     LOOP(loop_##letter##1, type, type, DECLARE1, A(type, 0), a0 += s0; out += so;)                 \
-    LOOP(loop_##letter##2, type, type COMMA type, DECLARE2, A(type, 0) COMMA A(type, 1),           \
-         a0 += s0; a1 += s1; out += so;)                                                           \
+    LOOP(loop_##letter##2, type, type COMMA type, DECLARE2, A(type, 0) COMMA A(type, 1), a0 += s0; \
+         a1 += s1; out += so;)                                                                     \
     LOOP(loop_##letter##3, type, type COMMA type COMMA type, DECLARE3,                             \
-         A(type, 0) COMMA A(type, 1) COMMA A(type, 2), a0 += s0; a1 += s1; a2 += s2; out += so;)   \
+         A(type, 0) COMMA A(type, 1) COMMA A(type, 2), a0 += s0;                                   \
+         a1 += s1; a2 += s2; out += so;)                                                           \
     LOOP(loop_##letter##4, type, type COMMA type COMMA type COMMA type, DECLARE4,                  \
-         A(type, 0) COMMA A(type, 1) COMMA A(type, 2) COMMA A(type, 3),                            \
-         a0 += s0; a1 += s1; a2 += s2; a3 += s3; out += so;)
+         A(type, 0) COMMA A(type, 1) COMMA A(type, 2) COMMA A(type, 3), a0 += s0;                  \
+         a1 += s1; a2 += s2; a3 += s3; out += so;)
 LOOPS(d, double)
 LOOPS(f, float)
 

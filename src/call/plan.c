@@ -39,7 +39,7 @@ _Static_assert(sizeof(hw_registers) <= HW_REGISTER_FRAME, "call.h promises it");
 /* Which registers are loaded, and which one holds the result. */
 enum { LOAD_INTEGERS, LOAD_DOUBLES, LOAD_ALL };
 enum { RESULT_INTEGER, RESULT_DOUBLE, RESULT_FLOAT };
-#define SHAPE(load, result) ((uint8_t)((load)*3 + (result)))
+#define SHAPE(load, result) ((uint8_t)((load) * 3 + (result)))
 
 /* The prepared libffi interface of a plan. */
 typedef struct hw_plan_ffi {
@@ -214,18 +214,16 @@ static void widen_result(hw_kind kind, hw_value *value)
 #define INTEGER_VALUES r->i[0], r->i[1], r->i[2], r->i[3], r->i[4], r->i[5]
 #else
 #define INTEGER_TYPES int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t
-#define INTEGER_VALUES                                                                             \
-    r->i[0], r->i[1], r->i[2], r->i[3], r->i[4], r->i[5], r->i[6], r->i[7]
+#define INTEGER_VALUES r->i[0], r->i[1], r->i[2], r->i[3], r->i[4], r->i[5], r->i[6], r->i[7]
 #endif
 #define DOUBLE_TYPES double, double, double, double, double, double, double, double
-#define DOUBLE_VALUES                                                                              \
-    r->d[0], r->d[1], r->d[2], r->d[3], r->d[4], r->d[5], r->d[6], r->d[7]
+#define DOUBLE_VALUES r->d[0], r->d[1], r->d[2], r->d[3], r->d[4], r->d[5], r->d[6], r->d[7]
 
 static void call_registers(const hw_plan *plan, hw_fn fn, const hw_registers *r, hw_value *v)
 {
     switch (plan->shape) {
 #define CALL(load, types, values)                                                                  \
-    case SHAPE(load, RESULT_INTEGER): v->i = ((int64_t(*)(types))fn)(values); break;               \
+    case SHAPE(load, RESULT_INTEGER): v->i = ((int64_t (*)(types))fn)(values); break;              \
     case SHAPE(load, RESULT_DOUBLE): v->d = ((double (*)(types))fn)(values); break;                \
     case SHAPE(load, RESULT_FLOAT): v->f = ((float (*)(types))fn)(values); break;
 #define BOTH_TYPES INTEGER_TYPES, DOUBLE_TYPES

@@ -344,8 +344,7 @@ static int64_t widened(const hw_type *type, const void *at)
         WIDEN(HW_ULLONG, unsigned long long)
         WIDEN(HW_POINTER, int64_t)
 #undef WIDEN
-    default:
-        return 0;
+    default: return 0;
     }
 }
 

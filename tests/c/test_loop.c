@@ -127,8 +127,7 @@ static void put(hw_kind kind, char *at, int k, ptrdiff_t i)
         PUT(HW_CDOUBLE, double _Complex, x + I * (x - 3))
         PUT(HW_CLDOUBLE, long double _Complex, x + I * (x - 3))
 #undef PUT
-    default:
-        fail();
+    default: fail();
     }
 }
 

@@ -213,20 +213,13 @@ static i32 take_further(const char *letters, ...)
 static const hw_type *type_of_letter(char letter)
 {
     switch (letter) {
-    case 'i':
-        return &T_i32;
-    case 'q':
-        return &T_i64;
-    case 'd':
-        return &T_f64;
-    case 'p':
-        return &T_ptr;
-    case 'g':
-        return &T_ld;
-    case 'D':
-        return &T_cd;
-    default:
-        return &T_s_di;
+    case 'i': return &T_i32;
+    case 'q': return &T_i64;
+    case 'd': return &T_f64;
+    case 'p': return &T_ptr;
+    case 'g': return &T_ld;
+    case 'D': return &T_cd;
+    default: return &T_s_di;
     }
 }
 

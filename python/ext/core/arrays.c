@@ -160,7 +160,8 @@ int call_array(Call *c, int param, void **to)
         return set_shape(c, param, view.ndim, view.shape);
     if (PyErr_Occurred())
         return -1;
-    bool flat = PyBytes_Check(value) || value_check(f->state, value) || !PyObject_CheckBuffer(value);
+    bool flat =
+        PyBytes_Check(value) || value_check(f->state, value) || !PyObject_CheckBuffer(value);
     if (flat)
         return set_flat_size(c, param, value);
     const Py_buffer *b = PyMemoryView_GET_BUFFER(c->keep.objects[c->keep.n - 1]);
@@ -242,8 +243,8 @@ static int allocate_array(Call *c, int param, void **to)
         const hw_numpy_hooks *numpy = numpy_hooks(c->f->state, true);
         made = numpy ? numpy->empty(element->kind, p->n_dims, shape, to) : NULL;
     } else {
-        PyObject *array_type = PyObject_CallMethod(
-            PyImport_AddModule("headway._core"), "array", "On", ctype_of(element), count);
+        PyObject *array_type = PyObject_CallMethod(PyImport_AddModule("headway._core"), "array",
+                                                   "On", ctype_of(element), count);
         made = array_type ? (PyObject *)value_new((CType *)array_type, bytes, (size_t)count) : NULL;
         *to = made ? ((Value *)made)->data : NULL;
         Py_XDECREF(array_type);

@@ -196,8 +196,7 @@ static PyObject *call_sized(PyObject *self, PyObject *const *args, size_t nargsf
 {
     Function *f = (Function *)self;
     _Alignas(16) unsigned char slots[HW_FRAME_INLINE];
-    if (kwnames || PyVectorcall_NARGS(nargsf) != f->n_args ||
-        f->plan.frame_size > HW_FRAME_INLINE)
+    if (kwnames || PyVectorcall_NARGS(nargsf) != f->n_args || f->plan.frame_size > HW_FRAME_INLINE)
         return call_full(self, args, nargsf, kwnames);
     clear_slots(f, slots);
     if (!take_sized(f, args, slots))
@@ -240,7 +239,7 @@ static bool is_sized(const Function *f)
         if (HW_LIKELY(PyVectorcall_NARGS(nargsf) == n && !kwnames && (test))) {                    \
             Frame frame;                                                                           \
             frame_push(&frame, f->state);                                                          \
-            double r = ((double (*)types)f->fn)values;                                             \
+            double r = ((double(*) types)f->fn)values;                                             \
             frame_pop(&frame);                                                                     \
             return HW_LIKELY(!frame.error) ? PyFloat_FromDouble(r) : raise_callback_error(&frame); \
         }                                                                                          \

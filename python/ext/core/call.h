@@ -28,8 +28,8 @@ static inline void frame_pop(Frame *frame)
 static inline Site site_of(const Function *f, int param, Py_ssize_t position)
 {
     const Param *p = &f->params[param];
-    return (Site){.function = f->name, .parameter = p->name, .position = position,
-                  .ctype = p->spelling};
+    return (Site){
+        .function = f->name, .parameter = p->name, .position = position, .ctype = p->spelling};
 }
 
 /* Raises the exception of a callback. Returns NULL. */
@@ -42,14 +42,14 @@ typedef struct Local {
     Pointer *user;    /* borrowed: a handle that is in use */
     hw_value value;   /* an output's or a size's storage, as C lays it out */
     Py_ssize_t position;
-    bool by_value;    /* the storage is passed by address and read back */
+    bool by_value; /* the storage is passed by address and read back */
 } Local;
 
 typedef struct Call {
     Function *f;
     Local *locals;
     unsigned char *frame;
-    int64_t sizes[HW_MAX_DIMS]; /* -1: not known yet */
+    int64_t sizes[HW_MAX_DIMS];   /* -1: not known yet */
     int8_t fixed_by[HW_MAX_DIMS]; /* the parameter it was first seen in; -1: none */
     Keep keep;
 } Call;

@@ -14,17 +14,16 @@
 #include <string.h>
 
 struct Callback {
-    PyObject_HEAD
-    State *state;
+    PyObject_HEAD State *state;
     Alive *alive; /* a reference of its own */
     CType *type;  /* of kind function */
     PyObject *callable;
     PyObject *last; /* what the last result pointed into */
     hw_closure *closure;
-    int context;       /* parameter not handed to Python; -1: none */
+    int context; /* parameter not handed to Python; -1: none */
     int n_sizes;
-    int16_t *sizes;    /* parameter that holds the length of parameter i; -1: none */
-    void *on_error;    /* the result after an exception, as a slot or a struct */
+    int16_t *sizes; /* parameter that holds the length of parameter i; -1: none */
+    void *on_error; /* the result after an exception, as a slot or a struct */
 };
 
 /* ---- attaching ------------------------------------------------------------------------------ */
@@ -79,9 +78,9 @@ static PyObject *collect(Callback *cb, void **args)
             continue;
         CType *t = (CType *)PyTuple_GET_ITEM(cb->type->types, i);
         int s = i < cb->n_sizes ? cb->sizes[i] : -1;
-        PyObject *o = s >= 0 ? sized_list(t, args[i], args[s],
-                                          (CType *)PyTuple_GET_ITEM(cb->type->types, s))
-                             : convert_from_c(t, args[i], NULL, true);
+        PyObject *o =
+            s >= 0 ? sized_list(t, args[i], args[s], (CType *)PyTuple_GET_ITEM(cb->type->types, s))
+                   : convert_from_c(t, args[i], NULL, true);
         if (!o)
             Py_CLEAR(tuple);
         else

@@ -8,8 +8,8 @@
  */
 #include "core.h"
 
-#include <limits.h>
 #include <float.h>
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -102,8 +102,9 @@ static int out_of_range(const Site *site, const CType *t, PyObject *value)
         return site_error(site, PyExc_OverflowError, "%R is neither true (1) nor false (0)", value);
     int bits = (int)t->c.size * 8;
     return hw_kind_is_signed(t->c.kind)
-               ? site_error(site, PyExc_OverflowError, "%R does not fit: expected -2**%d to 2**%d-1",
-                            value, bits - 1, bits - 1)
+               ? site_error(site, PyExc_OverflowError,
+                            "%R does not fit: expected -2**%d to 2**%d-1", value, bits - 1,
+                            bits - 1)
                : site_error(site, PyExc_OverflowError, "%R does not fit: expected 0 to 2**%d-1",
                             value, bits);
 }
@@ -243,7 +244,8 @@ static int get_double(PyObject *value, const Site *site, double *out)
     else if (number && (number->nb_float || number->nb_index))
         *out = PyFloat_AsDouble(value);
     else
-        return site_error(site, PyExc_TypeError, "expected a real number, got %s", type_name(value));
+        return site_error(site, PyExc_TypeError, "expected a real number, got %s",
+                          type_name(value));
     if (*out != -1.0 || !PyErr_Occurred())
         return 0;
     if (PyErr_ExceptionMatches(PyExc_OverflowError))
@@ -256,7 +258,8 @@ static int to_float(double d, const Site *site, float *out)
     *out = (float)d;
     if (isinf(*out) && !isinf(d)) {
         PyObject *o = PyFloat_FromDouble(d);
-        int r = o ? site_error(site, PyExc_OverflowError, "%R is beyond the range of float", o) : -1;
+        int r =
+            o ? site_error(site, PyExc_OverflowError, "%R is beyond the range of float", o) : -1;
         Py_XDECREF(o);
         return r;
     }
@@ -388,8 +391,7 @@ static int from_callable(CType *t, void **to, PyObject *value, const Site *site,
     if (function_check(state, value)) {
         Function *f = (Function *)value;
         if (!hw_type_same(&f->type->c, t->c.target))
-            return site_error(site, PyExc_TypeError, "expected %U, got %U", t->name,
-                              f->type->name);
+            return site_error(site, PyExc_TypeError, "expected %U, got %U", t->name, f->type->name);
         memcpy(to, &f->fn, sizeof(*to));
         return keep_argument(keep, value);
     }
@@ -516,19 +518,36 @@ static hw_kind format_kind(const char *format, Py_ssize_t itemsize)
     if (!*format || format[1])
         return HW_VOID;
     if (is_complex)
-        return *format == 'f' ? HW_CFLOAT : *format == 'd' ? HW_CDOUBLE
-               : *format == 'g' ? HW_CLDOUBLE : HW_VOID;
+        return *format == 'f'   ? HW_CFLOAT
+               : *format == 'd' ? HW_CDOUBLE
+               : *format == 'g' ? HW_CLDOUBLE
+                                : HW_VOID;
     switch (*format) {
     case '?': return HW_BOOL;
     case 'c': return HW_CHAR;
     case 'f': return HW_FLOAT;
     case 'd': return HW_DOUBLE;
     case 'g': return HW_LDOUBLE;
-    case 'b': case 'h': case 'i': case 'l': case 'q': case 'n':
-        return itemsize == 1 ? HW_SCHAR : itemsize == 2 ? HW_SHORT : itemsize == 4 ? HW_INT : HW_LLONG;
-    case 'B': case 'H': case 'I': case 'L': case 'Q': case 'N':
-        return itemsize == 1 ? HW_UCHAR : itemsize == 2 ? HW_USHORT
-               : itemsize == 4 ? HW_UINT : HW_ULLONG;
+    case 'b':
+    case 'h':
+    case 'i':
+    case 'l':
+    case 'q':
+    case 'n':
+        return itemsize == 1   ? HW_SCHAR
+               : itemsize == 2 ? HW_SHORT
+               : itemsize == 4 ? HW_INT
+                               : HW_LLONG;
+    case 'B':
+    case 'H':
+    case 'I':
+    case 'L':
+    case 'Q':
+    case 'N':
+        return itemsize == 1   ? HW_UCHAR
+               : itemsize == 2 ? HW_USHORT
+               : itemsize == 4 ? HW_UINT
+                               : HW_ULLONG;
     default: return HW_VOID;
     }
 }
@@ -554,7 +573,8 @@ static int check_elements(CType *t, hw_kind have, PyObject *dtype, PyObject *val
     const hw_type *want = innermost(t->c.target);
     if (pairs_for_complex(t->c.target, have))
         return 0;
-    if (want->kind == HW_VOID || (hw_kind_is_arithmetic(want->kind) && kinds_match(want->kind, have)))
+    if (want->kind == HW_VOID ||
+        (hw_kind_is_arithmetic(want->kind) && kinds_match(want->kind, have)))
         return 0;
     if ((want->kind == HW_STRUCT || want->kind == HW_UNION) && dtype && !want->incomplete) {
         PyObject *expected = ctype_dtype(ctype_of(want));
@@ -567,7 +587,8 @@ static int check_elements(CType *t, hw_kind have, PyObject *dtype, PyObject *val
     if (dtype)
         return site_error(site, PyExc_TypeError,
                           "expected elements of %s, got an array of dtype %S; a direct call does "
-                          "not cast: use .astype()", want->name, dtype);
+                          "not cast: use .astype()",
+                          want->name, dtype);
     return site_error(site, PyExc_TypeError,
                       "expected elements of %s, got %s of %s; a direct call does not cast",
                       want->name, type_name(value), found ? found : "another format");
@@ -576,9 +597,10 @@ static int check_elements(CType *t, hw_kind have, PyObject *dtype, PyObject *val
 static int check_access(CType *t, bool contiguous, bool writable, const Site *site)
 {
     if (!contiguous)
-        return site_error(site, PyExc_ValueError,
-                          "the array is not C-contiguous and aligned, and C reads it as if it were; "
-                          "use numpy.ascontiguousarray()");
+        return site_error(
+            site, PyExc_ValueError,
+            "the array is not C-contiguous and aligned, and C reads it as if it were; "
+            "use numpy.ascontiguousarray()");
     if (!writable && !t->c.target_const)
         return site_error(site, PyExc_ValueError,
                           "the array is read-only and C may write to it (%U)", t->name);
@@ -601,8 +623,8 @@ static int from_buffer(CType *t, void **to, PyObject *value, const Site *site, K
     if (keep_add(keep, view) < 0)
         return -1;
     const Py_buffer *b = PyMemoryView_GET_BUFFER(view);
-    PyObject *dtype = PyObject_HasAttrString(value, "dtype")
-                          ? PyObject_GetAttrString(value, "dtype") : NULL;
+    PyObject *dtype =
+        PyObject_HasAttrString(value, "dtype") ? PyObject_GetAttrString(value, "dtype") : NULL;
     int r = check_elements(t, format_kind(b->format, b->itemsize), dtype, value, site);
     Py_XDECREF(dtype);
     if (r < 0)

@@ -49,16 +49,24 @@ typedef struct Library Library;
 /* ---- the module ----------------------------------------------------------------------------- */
 
 /* Objects alive, by type: leaks show in tests. */
-enum { LIVE_CTYPE, LIVE_VALUE, LIVE_POINTER, LIVE_FUNCTION, LIVE_CALLBACK, LIVE_LIBRARY, LIVE_TYPES };
+enum {
+    LIVE_CTYPE,
+    LIVE_VALUE,
+    LIVE_POINTER,
+    LIVE_FUNCTION,
+    LIVE_CALLBACK,
+    LIVE_LIBRARY,
+    LIVE_TYPES
+};
 
 typedef struct State {
     PyTypeObject *ctype_type, *value_type, *pointer_type, *function_type, *callback_type,
         *library_type;
     CType *arithmetic[HW_CLDOUBLE + 1]; /* by hw_kind; HW_VOID too */
     CType *pointer_to_void;
-    PyObject *null;                     /* headway.NULL */
-    PyObject *errors;                   /* headway._errors, imported when first needed */
-    const hw_numpy_hooks *numpy;        /* NULL until _numpy is loaded */
+    PyObject *null;              /* headway.NULL */
+    PyObject *errors;            /* headway._errors, imported when first needed */
+    const hw_numpy_hooks *numpy; /* NULL until _numpy is loaded */
     PyInterpreterState *interpreter;
     atomic_long live[LIVE_TYPES];
     struct Alive *alive;
@@ -112,21 +120,20 @@ typedef struct Member { /* a field as Python sees it, anonymous structs dissolve
 } Member;
 
 struct CType {
-    PyObject_HEAD
-    hw_type c; /* first after the head: see ctype_of */
+    PyObject_HEAD hw_type c; /* first after the head: see ctype_of */
     State *state;
     PyObject *name;
-    CType *target;        /* pointee, element, result */
-    PyObject *types;      /* tuple: the fields' or parameters' CTypes; NULL for other kinds */
-    PyObject *names;      /* tuple: the fields' names */
-    PyObject *lookup;     /* dict: name -> index into members */
+    CType *target;    /* pointee, element, result */
+    PyObject *types;  /* tuple: the fields' or parameters' CTypes; NULL for other kinds */
+    PyObject *names;  /* tuple: the fields' names */
+    PyObject *lookup; /* dict: name -> index into members */
     Member *members;
     Py_ssize_t n_members;
     hw_field *fields;
     const hw_type **params;
     PyObject *enum_class; /* an enum's IntEnum */
     PyObject *dtype;
-    PyObject *callbacks;  /* dict: field name -> _model.Callback, for annotated fields; NULL */
+    PyObject *callbacks; /* dict: field name -> _model.Callback, for annotated fields; NULL */
     PyObject *weakrefs;
 };
 
@@ -220,8 +227,7 @@ static inline bool fast_integer(PyObject *o, int64_t *out)
 
 /* A struct, union or array in C memory: its own, or a view into an owner's. */
 struct Value {
-    PyObject_HEAD
-    CType *type;
+    PyObject_HEAD CType *type;
     unsigned char *data;
     size_t size;     /* bytes that may be touched */
     size_t count;    /* elements, for an array (a flexible one's real length) */
@@ -248,8 +254,7 @@ int member_set(CType *type, void *data, PyObject *owner, PyObject *name, PyObjec
 enum { HANDLE_LIVE, HANDLE_FREED };
 
 struct Pointer {
-    PyObject_HEAD
-    CType *type;
+    PyObject_HEAD CType *type;
     void *address;
     PyObject *owner;    /* what the address points into, or the parent handle; nullable */
     Function *release;  /* an owned handle: what frees it; NULL: not owned */
@@ -276,18 +281,18 @@ void pointer_give_back(Pointer *p); /* the freeing call failed */
 
 /* What a parameter needs, decided once. */
 typedef struct Param {
-    CType *type;         /* the C parameter's; borrowed from the function type */
-    CType *element;      /* pointee, for pointers; else NULL */
+    CType *type;          /* the C parameter's; borrowed from the function type */
+    CType *element;       /* pointee, for pointers; else NULL */
     hw_kind element_kind; /* at the bottom of the pointee, where it is arithmetic; else HW_VOID */
-    PyObject *name;      /* borrowed from the binding */
-    PyObject *callback;  /* _model.Callback, or NULL; borrowed */
-    Function *owned;     /* borrowed */
+    PyObject *name;       /* borrowed from the binding */
+    PyObject *callback;   /* _model.Callback, or NULL; borrowed */
+    Function *owned;      /* borrowed */
     const char *spelling;
-    uint8_t role;        /* Role */
-    int8_t n_dims;       /* of a sized array; -1: not one */
+    uint8_t role;  /* Role */
+    int8_t n_dims; /* of a sized array; -1: not one */
     int8_t dims[HW_MAX_CORE];
-    int16_t length;      /* parameter that says how much was written; -1 result, -2 none */
-    int16_t keeps;       /* -1: none */
+    int16_t length; /* parameter that says how much was written; -1 result, -2 none */
+    int16_t keeps;  /* -1: none */
     bool nullable, as_bytes, borrowed, error;
 } Param;
 
@@ -304,33 +309,32 @@ typedef struct Dim {
 } Dim;
 
 struct Function {
-    PyObject_HEAD
-    vectorcallfunc vectorcall;
+    PyObject_HEAD vectorcallfunc vectorcall;
     hw_fn fn;
     State *state;
     hw_plan plan;
     CType *type;
     Param *params;
     int n_params;
-    int n_args;      /* inputs, by position */
-    uint8_t *args;   /* parameter of input k */
-    int n_outs;      /* outputs that may be given after the inputs */
-    uint8_t *outs;   /* their parameters; RESULT_OUTPUT: the return value, of a mapped call */
+    int n_args;    /* inputs, by position */
+    uint8_t *args; /* parameter of input k */
+    int n_outs;    /* outputs that may be given after the inputs */
+    uint8_t *outs; /* their parameters; RESULT_OUTPUT: the return value, of a mapped call */
     int n_dims;
     Dim *dims;
     CType *result;
     PyObject *status, *on_status; /* borrowed from the binding; NULL: none */
     Function *result_owned;       /* borrowed */
     int16_t result_keeps;
-    int16_t consumes; /* -1: none */
-    int16_t split;    /* -1: none */
-    bool simple;      /* every parameter is a plain IN without dims */
+    int16_t consumes;   /* -1: none */
+    int16_t split;      /* -1: none */
+    bool simple;        /* every parameter is a plain IN without dims */
     bool takes_handles; /* a parameter is a pointer that a handle may be given for */
     bool release_gil;
     bool variadic;
     bool result_as_bytes;
     bool silent; /* a status that says nothing on success */
-    void *lock; /* pthread_mutex_t, for the life of the process */
+    void *lock;  /* pthread_mutex_t, for the life of the process */
     hw_mapping *mapping;
     hw_loop_call loop_call;
     hw_loop_param *loop_params;

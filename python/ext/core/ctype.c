@@ -8,8 +8,8 @@
 #include "core.h"
 
 #include <stddef.h>
-#include <structmember.h>
 #include <string.h>
+#include <structmember.h>
 
 static CType *ctype_alloc(State *state, PyObject *name)
 {
@@ -78,10 +78,10 @@ Py_ssize_t ctype_size(CType *t)
             return (Py_ssize_t)t->c.size;
     if (t->c.kind == HW_ARRAY && t->c.count == 0)
         return 0;
-    const char *why = t->c.kind == HW_FUNCTION  ? "a function has no size"
-                      : t->c.kind == HW_ARRAY   ? "an array without a length has no size"
-                      : t->c.kind == HW_VOID    ? "void has no size"
-                                                : "it is declared, not defined, in the header";
+    const char *why = t->c.kind == HW_FUNCTION ? "a function has no size"
+                      : t->c.kind == HW_ARRAY  ? "an array without a length has no size"
+                      : t->c.kind == HW_VOID   ? "void has no size"
+                                               : "it is declared, not defined, in the header";
     PyErr_Format(PyExc_TypeError, "%U: %s", t->name, why);
     return -1;
 }
@@ -281,16 +281,15 @@ static PyObject *function(PyObject *m, PyObject *args, PyObject *kwargs)
     Py_ssize_t n = PyTuple_GET_SIZE(params);
     for (Py_ssize_t i = 0; i < n; i++) {
         CType *p = (CType *)PyTuple_GET_ITEM(params, i);
-        if (!ctype_check(state, (PyObject *)p) || p->c.kind == HW_VOID ||
-            p->c.kind == HW_ARRAY || p->c.kind == HW_FUNCTION) {
+        if (!ctype_check(state, (PyObject *)p) || p->c.kind == HW_VOID || p->c.kind == HW_ARRAY ||
+            p->c.kind == HW_FUNCTION) {
             PyErr_Format(PyExc_TypeError, "parameter %zd: %R cannot be passed", i, p);
             Py_DECREF(params);
             return NULL;
         }
     }
-    PyObject *spelled = name && name != Py_None
-                            ? Py_NewRef(name)
-                            : function_name((CType *)result, params, variadic);
+    PyObject *spelled = name && name != Py_None ? Py_NewRef(name)
+                                                : function_name((CType *)result, params, variadic);
     CType *t = spelled ? ctype_alloc(state, spelled) : NULL;
     Py_XDECREF(spelled);
     if (!t || !(t->params = PyMem_Calloc((size_t)n + 1, sizeof(hw_type *)))) {
@@ -331,9 +330,8 @@ static Py_ssize_t count_members(PyObject *fields, State *state)
         PyObject *f = PyTuple_GET_ITEM(fields, i), *name, *type, *callback;
         Py_ssize_t offset;
         int bit_offset, bit_width;
-        if (!PyTuple_Check(f) ||
-            !PyArg_ParseTuple(f, "UO!nii|O", &name, state->ctype_type, &type, &offset, &bit_offset,
-                              &bit_width, &callback)) {
+        if (!PyTuple_Check(f) || !PyArg_ParseTuple(f, "UO!nii|O", &name, state->ctype_type, &type,
+                                                   &offset, &bit_offset, &bit_width, &callback)) {
             if (!PyErr_Occurred())
                 PyErr_SetString(PyExc_TypeError, "a field is a tuple of five or six");
             return -1;
@@ -402,7 +400,8 @@ static int fill_fields(CType *t, PyObject *fields)
     return 0;
 }
 
-/* Every byte a field names lies inside the record: what is read and written later is not checked. */
+/* Every byte a field names lies inside the record: what is read and written later is not checked.
+ */
 static int check_layout(CType *t, size_t size)
 {
     for (size_t i = 0; i < (size_t)PyTuple_GET_SIZE(t->types); i++) {
@@ -467,16 +466,16 @@ static PyObject *complete(PyObject *self, PyObject *args)
 
 static PyObject *kind_name(CType *t)
 {
-    const char *name = t->enum_class                    ? "enum"
-                       : hw_kind_is_integer(t->c.kind)  ? "integer"
-                       : hw_kind_is_real(t->c.kind)     ? "real"
-                       : hw_kind_is_complex(t->c.kind)  ? "complex"
-                       : t->c.kind == HW_VOID           ? "void"
-                       : t->c.kind == HW_POINTER        ? "pointer"
-                       : t->c.kind == HW_ARRAY          ? "array"
-                       : t->c.kind == HW_STRUCT         ? "struct"
-                       : t->c.kind == HW_UNION          ? "union"
-                                                        : "function";
+    const char *name = t->enum_class                   ? "enum"
+                       : hw_kind_is_integer(t->c.kind) ? "integer"
+                       : hw_kind_is_real(t->c.kind)    ? "real"
+                       : hw_kind_is_complex(t->c.kind) ? "complex"
+                       : t->c.kind == HW_VOID          ? "void"
+                       : t->c.kind == HW_POINTER       ? "pointer"
+                       : t->c.kind == HW_ARRAY         ? "array"
+                       : t->c.kind == HW_STRUCT        ? "struct"
+                       : t->c.kind == HW_UNION         ? "union"
+                                                       : "function";
     return PyUnicode_InternFromString(name);
 }
 
@@ -597,11 +596,12 @@ static PyObject *ctype_call(PyObject *self, PyObject *args, PyObject *kwargs)
         Keep keep;
         keep_init(&keep);
         void *code = NULL;
-        CType *p = t->c.kind == HW_POINTER ? (CType *)Py_NewRef(t)
-                                           : ctype_pointer_to(t, false, NULL);
+        CType *p =
+            t->c.kind == HW_POINTER ? (CType *)Py_NewRef(t) : ctype_pointer_to(t, false, NULL);
         Site site = {.ctype = t->c.name};
         PyObject *pointer = NULL;
-        if (p && convert_pointer(p, &code, PyTuple_GET_ITEM(args, 0), &site, &keep, NULL, false) == 0)
+        if (p &&
+            convert_pointer(p, &code, PyTuple_GET_ITEM(args, 0), &site, &keep, NULL, false) == 0)
             pointer = pointer_new(p, code, keep.n ? keep.objects[0] : NULL);
         keep_fini(&keep);
         Py_XDECREF(p);

@@ -18,9 +18,9 @@
 typedef struct Extra {
     PyObject *const *variadic; /* arguments after the last parameter */
     Py_ssize_t n_variadic;
-    PyObject *out;             /* the keyword out= */
-    PyObject *result_out;      /* where a mapped call writes the return values */
-    bool ufunc_keywords;       /* axis=, where=, ...: a mapped call */
+    PyObject *out;        /* the keyword out= */
+    PyObject *result_out; /* where a mapped call writes the return values */
+    bool ufunc_keywords;  /* axis=, where=, ...: a mapped call */
     bool outs_given;
 } Extra;
 
@@ -44,9 +44,8 @@ static int find_parameter(const Function *f, PyObject *name)
 
 static bool is_ufunc_keyword(PyObject *name)
 {
-    static const char *const names[] = {"axis",    "axes",    "keepdims", "where",
-                                        "casting", "order",   "dtype",    "subok",
-                                        "signature"};
+    static const char *const names[] = {"axis",  "axes",  "keepdims", "where",    "casting",
+                                        "order", "dtype", "subok",    "signature"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (PyUnicode_CompareWithASCIIString(name, names[i]) == 0)
             return true;
@@ -113,8 +112,10 @@ static HW_COLD int wrong_count(const Function *f, Py_ssize_t n)
 {
     PyErr_Format(PyExc_TypeError, "%U() takes %d argument%s%s, got %zd; its prototype is: %s",
                  f->name, f->n_args, f->n_args == 1 ? "" : "s",
-                 f->variadic ? " or more" : f->n_outs ? " and may be given its outputs" : "", n,
-                 prototype_of(f));
+                 f->variadic ? " or more"
+                 : f->n_outs ? " and may be given its outputs"
+                             : "",
+                 n, prototype_of(f));
     return -1;
 }
 
@@ -193,8 +194,8 @@ static PyObject *map(Call *c, PyObject *const *args, Py_ssize_t n, PyObject *kwn
         if (!(outs = PyTuple_New(f->n_outs)))
             goto done;
         for (int o = 0; o < f->n_outs; o++) {
-            PyObject *given = f->outs[o] == RESULT_OUTPUT ? extra->result_out
-                                                          : c->locals[f->outs[o]].given;
+            PyObject *given =
+                f->outs[o] == RESULT_OUTPUT ? extra->result_out : c->locals[f->outs[o]].given;
             PyTuple_SET_ITEM(outs, o, Py_NewRef(given ? given : Py_None));
         }
     }
@@ -318,7 +319,8 @@ static int convert(Call *c, const hw_plan *plan)
     for (int i = 0; i < f->n_params; i++) {
         uint8_t role = f->params[i].role;
         bool given_output = role == ROLE_OUT && c->locals[i].given;
-        if ((role == ROLE_IN || role == ROLE_INOUT || given_output) && convert_input(c, plan, i) < 0)
+        if ((role == ROLE_IN || role == ROLE_INOUT || given_output) &&
+            convert_input(c, plan, i) < 0)
             return -1;
     }
     if (f->n_dims && call_finish_sizes(c) < 0)
@@ -350,8 +352,8 @@ static CType *variadic_type(State *s, PyObject *o)
 static int variadic_slot(Call *c, void *slot, CType *type, PyObject *o, Py_ssize_t position)
 {
     PyObject *name = PyUnicode_FromString("...");
-    Site site = {.function = c->f->name, .parameter = name, .position = position,
-                 .ctype = type->c.name};
+    Site site = {
+        .function = c->f->name, .parameter = name, .position = position, .ctype = type->c.name};
     int r;
     if (PyUnicode_Check(o) || PyBytes_Check(o)) {
         CType *text = ctype_pointer_to(c->f->state->arithmetic[HW_CHAR], true, NULL);
@@ -468,8 +470,12 @@ static hw_status run(Call *c, const hw_plan *plan, void *result, Frame *frame)
     errno = f->status ? 0 : errno;
     if (split) {
         Split s = {.call = c, .plan = plan, .frame = frame};
-        hw_loop loop = {.length = (size_t)c->sizes[f->split], .chunk = 65536, .unit = 16,
-                        .body = split_piece, .poll = split_poll, .context = &s};
+        hw_loop loop = {.length = (size_t)c->sizes[f->split],
+                        .chunk = 65536,
+                        .unit = 16,
+                        .body = split_piece,
+                        .poll = split_poll,
+                        .context = &s};
         unsigned threads = hw_thread.threads ? hw_thread.threads : 0;
         status = hw_pool_parallel_for(hw_pool_shared(), &loop, threads);
     } else {

@@ -578,7 +578,7 @@ static PyObject *get_route(PyObject *self, void *closure)
     (void)closure;
     Function *f = (Function *)self;
     return PyUnicode_FromString(f->variadic || f->plan.route == HW_ROUTE_FFI ? "libffi"
-                                                                            : "register");
+                                                                             : "register");
 }
 
 static PyObject *copies(PyObject *self, PyObject *args)

@@ -5,8 +5,7 @@
 #include <dlfcn.h>
 
 struct Library {
-    PyObject_HEAD
-    State *state;
+    PyObject_HEAD State *state;
     void *handle;
     PyObject *path; /* str, or None for the process itself */
 };
@@ -23,10 +22,8 @@ static PyObject *open_library(PyObject *m, PyObject *args, PyObject *kwargs)
         return NULL;
     const char *name = encoded ? PyBytes_AS_STRING(encoded) : NULL;
     void *handle;
-    Py_BEGIN_ALLOW_THREADS
-    handle = dlopen(name, RTLD_NOW | (share ? RTLD_GLOBAL : RTLD_LOCAL));
-    Py_END_ALLOW_THREADS
-    Py_XDECREF(encoded);
+    Py_BEGIN_ALLOW_THREADS handle = dlopen(name, RTLD_NOW | (share ? RTLD_GLOBAL : RTLD_LOCAL));
+    Py_END_ALLOW_THREADS Py_XDECREF(encoded);
     if (!handle)
         return raise_named(state, "LibraryError", "%s", dlerror());
     Library *l = PyObject_New(Library, state->library_type);

@@ -196,8 +196,8 @@ static PyObject *load_variable(PyObject *m, PyObject *args)
     unsigned long long address;
     if (!PyArg_ParseTuple(args, "O!K|O", state_of(m)->ctype_type, &type, &address, &owner))
         return NULL;
-    return convert_from_c((CType *)type, (const void *)(uintptr_t)address,
-                          owner ? owner : Py_None, false);
+    return convert_from_c((CType *)type, (const void *)(uintptr_t)address, owner ? owner : Py_None,
+                          false);
 }
 
 static PyObject *store_variable(PyObject *m, PyObject *args)

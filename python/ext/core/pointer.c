@@ -101,7 +101,8 @@ static int pointer_close(Pointer *p)
 static int close_children(Pointer *p)
 {
     PyObject *list = p->children && PyDict_Check(p->children)
-                         ? PyDict_GetItemString(p->children, "children") : NULL;
+                         ? PyDict_GetItemString(p->children, "children")
+                         : NULL;
     for (Py_ssize_t i = 0; list && i < PyList_GET_SIZE(list); i++) {
         PyObject *child = PyWeakref_GetObject(PyList_GET_ITEM(list, i));
         if (!child || child == Py_None)
@@ -192,7 +193,8 @@ static PyObject *close_method(PyObject *self, PyObject *unused)
     if (!p->release)
         return PyErr_Format(PyExc_TypeError,
                             "this %U is not owned by Python: nothing to close (say owned= in an "
-                            "annotation)", p->type->name);
+                            "annotation)",
+                            p->type->name);
     if (atomic_load(&p->status) == HANDLE_LIVE && pointer_close(p) < 0)
         return NULL;
     Py_RETURN_NONE;
@@ -355,8 +357,7 @@ static PyObject *pointer_call(PyObject *self, PyObject *args, PyObject *kwargs)
     if (pointer_address(p, &address) < 0)
         return NULL;
     if (!address)
-        return PyErr_Format(PyExc_ValueError, "the %U is NULL and cannot be called",
-                            p->type->name);
+        return PyErr_Format(PyExc_ValueError, "the %U is NULL and cannot be called", p->type->name);
     PyObject *m = PyImport_ImportModule("headway._bind");
     PyObject *f = m ? PyObject_CallMethod(m, "function_at", "ONO", p->type->target,
                                           PyLong_FromVoidPtr(address), self)

@@ -115,8 +115,10 @@ int memory_keep(PyObject *owner, const void *at, Keep *keep)
     if (!dict) {
         if (!keep->n)
             return 0;
-        PyErr_Format(PyExc_TypeError, "the memory belongs to a %s, which cannot keep what the "
-                     "pointer points into alive", Py_TYPE(owner)->tp_name);
+        PyErr_Format(PyExc_TypeError,
+                     "the memory belongs to a %s, which cannot keep what the "
+                     "pointer points into alive",
+                     Py_TYPE(owner)->tp_name);
         return -1;
     }
     if (!keep->n && !*dict)
@@ -374,9 +376,10 @@ static int init_sequence(Value *v, PyObject *init)
         return -1;
     Py_ssize_t n = PySequence_Fast_GET_SIZE(items);
     bool record = is_record(v->type);
-    Py_ssize_t room = !record ? (Py_ssize_t)v->count
+    Py_ssize_t room = !record                       ? (Py_ssize_t)v->count
                       : v->type->c.kind == HW_UNION ? 1
-                      : v->type->names ? PyTuple_GET_SIZE(v->type->names) : 0;
+                      : v->type->names              ? PyTuple_GET_SIZE(v->type->names)
+                                                    : 0;
     int r = 0;
     if (n > room) {
         PyErr_Format(PyExc_ValueError, "%U takes at most %zd values, got %zd", v->type->name, room,
@@ -435,7 +438,8 @@ int value_initialise(Value *v, PyObject *init, PyObject *kwargs)
         memcpy(v->data, from->data, from->size);
         Keep keep;
         keep_init(&keep);
-        int r = keep_add(&keep, Py_NewRef(init)) < 0 ? -1 : memory_keep((PyObject *)v, v->data, &keep);
+        int r =
+            keep_add(&keep, Py_NewRef(init)) < 0 ? -1 : memory_keep((PyObject *)v, v->data, &keep);
         keep_fini(&keep);
         return r;
     }

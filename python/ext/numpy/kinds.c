@@ -270,8 +270,7 @@ ptrdiff_t hwn_narrow(hw_kind kind, char *to, ptrdiff_t to_step, const char *from
         return -1;
         INTEGER_LIST(NARROW)
 #undef NARROW
-    default:
-        return -1;
+    default: return -1;
     }
 }
 
@@ -290,7 +289,6 @@ void hwn_widen(hw_kind kind, char *to, ptrdiff_t to_step, const char *from, ptrd
         return;
         INTEGER_LIST(WIDEN)
 #undef WIDEN
-    default:
-        return;
+    default: return;
     }
 }

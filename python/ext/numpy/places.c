@@ -84,8 +84,7 @@ static void copy_axis(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t f
         COPY(16)
         COPY(32)
 #undef COPY
-    default:
-        break;
+    default: break;
     }
 }
 

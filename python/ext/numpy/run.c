@@ -43,11 +43,8 @@ void hwn_raise(PyObject *function, const hwn_job *job)
 {
     PyObject *value;
     switch (job->failure.cause) {
-    case HWN_NO_CAUSE:
-        break;
-    case HWN_NO_MEMORY:
-        PyErr_NoMemory();
-        break;
+    case HWN_NO_CAUSE: break;
+    case HWN_NO_MEMORY: PyErr_NoMemory(); break;
     case HWN_OUT_OF_RANGE:
         value = PyLong_FromLongLong(job->failure.value);
         if (value)

@@ -91,20 +91,12 @@ typedef enum computed { COMPUTED, UNKNOWN, UNDEFINED } computed;
 static bool apply(ptrdiff_t operator, ptrdiff_t a, ptrdiff_t b, ptrdiff_t *result)
 {
     switch (operator) {
-    case '+':
-        return !__builtin_add_overflow(a, b, result);
-    case '-':
-        return !__builtin_sub_overflow(a, b, result);
-    case '*':
-        return !__builtin_mul_overflow(a, b, result);
-    case '/':
-        *result = b > 0 ? a / b : 0;
-        return b > 0;
-    case '%':
-        *result = b > 0 ? a % b : 0;
-        return b > 0;
-    default:
-        return false;
+    case '+': return !__builtin_add_overflow(a, b, result);
+    case '-': return !__builtin_sub_overflow(a, b, result);
+    case '*': return !__builtin_mul_overflow(a, b, result);
+    case '/': *result = b > 0 ? a / b : 0; return b > 0;
+    case '%': *result = b > 0 ? a % b : 0; return b > 0;
+    default: return false;
     }
 }
 
@@ -139,12 +131,9 @@ hwn_size_outcome hwn_sizes_compute(const hw_mapping *m, ptrdiff_t *dims, int *cu
             continue;
         *culprit = d;
         switch (compute(m, dims, d, &size)) {
-        case UNKNOWN:
-            continue;
-        case UNDEFINED:
-            return HWN_SIZE_UNDEFINED;
-        case COMPUTED:
-            break;
+        case UNKNOWN: continue;
+        case UNDEFINED: return HWN_SIZE_UNDEFINED;
+        case COMPUTED: break;
         }
         if (dims[d] >= 0 && dims[d] != size)
             return HWN_SIZE_MISMATCH;
