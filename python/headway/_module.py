@@ -280,7 +280,10 @@ class Loaded:
 
     def _symbol(self, record: Record) -> tuple[Any, int]:
         """The library that defines a declaration and the address in it."""
-        for symbol in (record["symbol"], f"hw_static_{record['name']}"):
+        symbols = (record["symbol"], f"hw_static_{record['name']}")
+        if record.get("inline"):  # what its own name finds is in a library that this one needs
+            symbols = symbols[::-1]
+        for symbol in symbols:
             for library in self.libraries:
                 try:
                     return library, library.symbol(symbol)

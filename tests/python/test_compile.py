@@ -680,6 +680,7 @@ def test_flags_add_to_headways_own_and_may_override_them() -> None:
 
 def test_a_function_is_its_own_and_not_one_of_that_name_elsewhere() -> None:
     k = hw.compile(
+        "#include <stdio.h>\nvoid needs_libc(void) { puts(\"\"); }\n"
         "static double index(double x) { return x + 1; }\n"
         "double abs_(double x) { return index(x); }\n"
         "double labs(double x) { return 42; }\ndouble f(double x) { return labs(x); }\n",
