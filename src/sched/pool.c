@@ -45,15 +45,16 @@ enum { MAX_THREADS = 1024, WORDS = MAX_THREADS / 64 };
  * two-core virtual machine 2 us to the waker and 15 to the sleeper after 0.2 ms, 4 and 45 after
  * 5 ms, 10 and 80 after 20 ms. WORTH is such that the worst of these costs a loop less than a tenth
  * and gains something even so. EARLIEST and PROBE keep a cold start (page faults, lazy binding)
- * from being extrapolated, and find the moment to ask soon after.
+ * from being extrapolated, and find the moment to ask soon after. TARGET and GROWTH bound how long
+ * poll waits where elements become slow all of a sudden; a clock read a batch is 0.03 % of it.
  */
-#define TARGET 300000.0     /* a batch, once its length is known */
+#define TARGET 100000.0     /* a batch, once its length is known */
 #define PROBE 12000.0       /* a batch, while nobody has been asked and it may soon be worth it */
 #define EARLIEST 20000      /* nobody is asked before a run is this old */
 #define WORTH 120000.0      /* asking pays where it leaves each thread this much to do */
 #define POLL_EVERY 20000000 /* between calls of poll */
 #define SPIN 10000          /* waiting for the last helpers awake, before sleeping */
-#define GROWTH 16.0         /* from one batch to the next at most */
+#define GROWTH 4.0          /* from one batch to the next at most */
 
 typedef struct crew crew;
 typedef struct run run;
@@ -585,12 +586,13 @@ static inline uint64_t ticks(void)
 #endif
 }
 
-/* Handles the loop's first elements while pieces are quick, each 15 times all before it, up to the
- * first chunk's end. Returns how many; the last piece's size and ticks in *piece and *took. */
+/* Handles the loop's first elements while pieces are quick, 1, 15, then each three times all before
+ * it, up to the first chunk's end. Returns how many; the last piece's size and ticks in *piece and
+ * *took. */
 static size_t warm_up(const hw_loop *loop, size_t *piece, uint64_t *took)
 {
     size_t end = loop->length < loop->chunk ? loop->length : loop->chunk;
-    size_t size = loop->unit ? loop->unit : 1, at = 0;
+    size_t unit = loop->unit ? loop->unit : 1, size = unit, at = 0;
     uint64_t before = ticks(), after;
     for (;;) {
         size = size < end - at ? size : end - at;
@@ -604,7 +606,8 @@ static size_t warm_up(const hw_loop *loop, size_t *piece, uint64_t *took)
         if (at == end || *took > QUICK)
             return at;
         before = after;
-        size = at <= SIZE_MAX / 15 ? at * 15 : end;
+        size_t factor = at == unit ? 15 : 3;
+        size = at <= end / factor ? at * factor : end;
     }
 }
 

@@ -375,6 +375,45 @@ static void a_loop_of_long_elements_is_stopped_after_the_first(void **state)
     record_free(p.record);
 }
 
+typedef struct ramp {
+    size_t quick; /* elements before the slow ones */
+    size_t done;
+} ramp;
+
+static void become_slow(void *context, size_t begin, size_t end, unsigned worker)
+{
+    ramp *r = context;
+    (void)worker;
+    r->done = end;
+    begin = begin < r->quick ? r->quick : begin;
+    if (begin < end)
+        nap(1e-3 * (double)(end - begin));
+}
+
+static bool stop_at_once(void *context)
+{
+    (void)context;
+    return true;
+}
+
+static void a_loop_whose_elements_become_slow_is_stopped_soon(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t quick, chunk, most;
+    } cases[] = {{20, 100000, 200}, {64, 64, 600}, {60, 100000, 600}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ramp r = {.quick = cases[i].quick};
+        hw_loop loop = {.length = 3000,
+                        .chunk = cases[i].chunk,
+                        .body = become_slow,
+                        .poll = stop_at_once,
+                        .context = &r};
+        assert_int_equal(hw_pool_parallel_for(hw_pool_shared(), &loop, 1), HW_CANCELLED);
+        assert_in_range(r.done, 20, cases[i].most);
+    }
+}
+
 /* One helper naps for long in its first piece; the caller does the rest and has to wait for it. */
 static polled wait_for_a_helper(int stop_at, hw_status expected)
 {
@@ -560,18 +599,11 @@ static surroundings look(void)
     return s;
 }
 
-static void workers_block_every_signal_and_the_caller_keeps_its_mask(void **state)
+static void workers_block_every_signal(void **state)
 {
     (void)state;
-    sigset_t before, after;
-    sigemptyset(&before);
-    sigemptyset(&after);
-    pthread_sigmask(SIG_BLOCK, NULL, &before);
     surroundings s = look();
-    pthread_sigmask(SIG_BLOCK, NULL, &after);
     assert_int_equal(atomic_load(&s.open_signals), 0);
-    for (int signal = 1; signal < 32; signal++)
-        assert_int_equal(sigismember(&before, signal), sigismember(&after, signal));
 }
 
 static void workers_run_in_the_callers_floating_point_environment(void **state)
@@ -609,16 +641,42 @@ static int tasks(void)
     return n;
 }
 
-/* No thread before one is wanted, and never more than a loop may use. */
+static void *run_with_three(void *argument)
+{
+    for (int i = 0; i < 5; i++) {
+        const char *wrong = run(100, 1, 0, 3, 1, NULL);
+        if (wrong)
+            *(const char **)argument = wrong;
+    }
+    return NULL;
+}
+
+/* No thread before one is wanted, and never more than a loop may use; nor a changed signal mask. */
 static void check_threads_are_made_when_wanted(void)
 {
+    sigset_t mask_before, mask;
+    pthread_sigmask(SIG_BLOCK, NULL, &mask_before);
     int before = tasks(), most = before + 2 + UNDER_THREAD_SANITIZER; /* which has one of its own */
     if (!stays_alone() || tasks() != before)
         _Exit(3);
     for (int i = 0; i < 5; i++)
         if (run(100, 1, 0, 3, 1, NULL) || tasks() > most)
             _Exit(4);
-    _Exit(tasks() > before ? 0 : 5);
+    if (tasks() == before)
+        _Exit(5);
+    pthread_sigmask(SIG_BLOCK, NULL, &mask);
+    for (int signal = 1; signal < 32; signal++)
+        if (sigismember(&mask, signal) != sigismember(&mask_before, signal))
+            _Exit(6);
+    pthread_t other; /* two callers at once share those two workers */
+    const char *wrong = NULL;
+    if (pthread_create(&other, NULL, run_with_three, &wrong))
+        _Exit(2);
+    for (int i = 0; i < 5; i++)
+        if (run(100, 1, 0, 3, 1, NULL) || tasks() > most + 1)
+            _Exit(7);
+    pthread_join(other, NULL);
+    _Exit(wrong ? 8 : 0);
 }
 
 static void check_number_from_environment(void)
@@ -705,13 +763,14 @@ int main(int argc, char **argv)
         cmocka_unit_test(poll_is_called_on_the_calling_thread_every_20_ms_and_no_faster),
         cmocka_unit_test(a_cancelled_loop_finishes_its_pieces_and_starts_no_other),
         cmocka_unit_test(a_loop_of_long_elements_is_stopped_after_the_first),
+        cmocka_unit_test(a_loop_whose_elements_become_slow_is_stopped_soon),
         cmocka_unit_test(poll_goes_on_while_the_caller_waits_for_helpers),
         cmocka_unit_test(a_loop_cancelled_while_the_caller_waits_says_so),
         cmocka_unit_test(callers_at_once_each_get_their_own_loop_done),
         cmocka_unit_test(a_second_loop_gets_workers_of_a_longer_first),
         cmocka_unit_test(the_number_of_threads_is_settable_within_bounds),
         cmocka_unit_test(a_loop_that_says_no_number_uses_the_pools),
-        cmocka_unit_test(workers_block_every_signal_and_the_caller_keeps_its_mask),
+        cmocka_unit_test(workers_block_every_signal),
         cmocka_unit_test(workers_run_in_the_callers_floating_point_environment),
         cmocka_unit_test(floating_point_exceptions_of_workers_reach_the_caller),
         cmocka_unit_test(threads_are_made_when_wanted_and_no_more_than_needed),
