@@ -593,7 +593,7 @@ static void look_around(void *context, size_t begin, size_t end, unsigned worker
 static surroundings look(void)
 {
     surroundings s = {.mode = fegetround()};
-    hw_loop loop = {.length = 60, .chunk = 1, .body = look_around, .context = &s};
+    hw_loop loop = {.length = 400, .chunk = 1, .body = look_around, .context = &s};
     assert_int_equal(hw_pool_parallel_for(hw_pool_shared(), &loop, 3), HW_OK);
     assert_true(atomic_load(&s.helped) > 0);
     return s;
@@ -679,6 +679,45 @@ static void check_threads_are_made_when_wanted(void)
     _Exit(wrong ? 8 : 0);
 }
 
+typedef struct drag {
+    double helper_nap; /* each piece of a helper */
+    _Atomic unsigned helped;
+} drag;
+
+static void be_dragged(void *context, size_t begin, size_t end, unsigned worker)
+{
+    drag *d = context;
+    if (worker != 0) {
+        atomic_fetch_add(&d->helped, 1);
+        nap(d->helper_nap);
+    }
+    nap(200e-6 * (double)(end - begin));
+}
+
+/* Pieces that helpers did of a loop of 10 to 20 ms, each longer by that nap. */
+static unsigned run_dragged(double helper_nap)
+{
+    drag d = {.helper_nap = helper_nap};
+    hw_loop loop = {.length = 50, .chunk = 1, .body = be_dragged, .context = &d};
+    if (hw_pool_parallel_for(hw_pool_shared(), &loop, 2) != HW_OK)
+        _Exit(2);
+    return atomic_load(&d.helped);
+}
+
+/* After helpers made loops slower again and again nobody is asked for a while, and then again. */
+static void check_pause(void)
+{
+    for (int i = 0; i < 6; i++) { /* each within the pause the last one made, or after it */
+        run_dragged(0.15);
+        nap(0.1);
+    }
+    run_dragged(0.15);
+    unsigned during = run_dragged(0);
+    nap(0.2);
+    unsigned after = run_dragged(0);
+    _Exit(during > 0 ? 3 : after == 0 ? 4 : 0);
+}
+
 static void check_number_from_environment(void)
 {
     setenv("HEADWAY_NUM_THREADS", "3", 1);
@@ -722,6 +761,7 @@ static const struct {
 } processes[] = {
     {"sharing", check_sharing},
     {"made-when-wanted", check_threads_are_made_when_wanted},
+    {"pause", check_pause},
     {"environment", check_number_from_environment},
     {"nonsense", check_nonsense_in_the_environment_is_not_used},
     {"affinity", check_number_from_affinity},
@@ -737,6 +777,12 @@ static void threads_are_made_when_wanted_and_no_more_than_needed(void **state)
 {
     (void)state;
     assert_int_equal(again("made-when-wanted"), 0);
+}
+
+static void where_helpers_made_loops_slower_nobody_is_asked_for_a_while(void **state)
+{
+    (void)state;
+    assert_int_equal(again("pause"), 0);
 }
 
 static void the_default_number_comes_from_the_environment_then_the_affinity_mask(void **state)
@@ -774,6 +820,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(workers_run_in_the_callers_floating_point_environment),
         cmocka_unit_test(floating_point_exceptions_of_workers_reach_the_caller),
         cmocka_unit_test(threads_are_made_when_wanted_and_no_more_than_needed),
+        cmocka_unit_test(where_helpers_made_loops_slower_nobody_is_asked_for_a_while),
         cmocka_unit_test(the_default_number_comes_from_the_environment_then_the_affinity_mask),
     };
     return cmocka_run_group_tests_name("pool", tests, NULL, NULL);

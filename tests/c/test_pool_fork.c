@@ -30,7 +30,7 @@ static void count_slowly(void *context, size_t begin, size_t end, unsigned worke
         atomic_fetch_add(&t->helped, 1);
     for (; begin < end; begin++) {
         t->count[begin]++;
-        nap(300e-6);
+        nap(1e-3); /* the loop outlasts any pause of asking for helpers */
     }
 }
 
