@@ -67,7 +67,7 @@ typedef __PTRDIFF_TYPE__ hw_index;
 #define HW_INVALID 0x01u
 #define HW_INFINITE 0x0cu
 #define HW_TINY 0x10u
-#elif defined __aarch64__
+#elif defined __aarch64__ && !defined __clang__
 #define HW_FLAGS() ((unsigned)__builtin_aarch64_get_fpsr())
 #define HW_SET_FLAGS(hw_f) __builtin_aarch64_set_fpsr(hw_f)
 #define HW_INVALID 0x01u

@@ -474,7 +474,7 @@ class _Build:
     def refused(self, file: _File, said: str) -> CompileError:
         """The exception for a file that the compiler refused, with its lines of C."""
         text = f"{self.compiler.command[0]} refused {self.label(file)}:\n{_cleaned(said)}"
-        if "No such file or directory" in said:
+        if re.search(r"No such file or directory|file not found", said):
             text += "\ngive the header's directory with include_dirs=[...]"
         return CompileError(text)
 
@@ -575,6 +575,7 @@ def _included(rule: str) -> list[str]:
 def _cleaned(said: str) -> str:
     """A compiler's messages without the traces of the unit that includes the user's file."""
     said = re.sub(r"^In file included from [^\n]*unit\d+\.c:\d+:\n", "", said, flags=re.MULTILINE)
+    said = re.sub(r"^\./", "", said, flags=re.MULTILINE)
     said = re.sub(r",\n\s+from [^\n]*unit\d+\.c:\d+:", ":", said)
     return said.strip()
 

@@ -680,7 +680,7 @@ def test_flags_add_to_headways_own_and_may_override_them() -> None:
 
 def test_a_function_is_its_own_and_not_one_of_that_name_elsewhere() -> None:
     k = hw.compile(
-        "#include <stdio.h>\nvoid needs_libc(void) { puts(\"\"); }\n"
+        '#include <stdio.h>\nvoid needs_libc(void) { puts(""); }\n'
         "static double index(double x) { return x + 1; }\n"
         "double abs_(double x) { return index(x); }\n"
         "double labs(double x) { return 42; }\ndouble f(double x) { return labs(x); }\n",
@@ -688,6 +688,21 @@ def test_a_function_is_its_own_and_not_one_of_that_name_elsewhere() -> None:
     )
     assert scalar(k.f)(1.0) == 42
     assert scalar(k.index)(1.0) == 2
+
+
+def test_clang_gives_the_same_bits() -> None:
+    clang = next(filter(shutil.which, ["clang", *(f"clang-{v}" for v in range(25, 10, -1))]), None)
+    if clang is None:
+        pytest.skip("there is no clang here")
+    k = hw.compile(KERNELS, cc=clang, name="by_clang")
+    x, y = np.random.default_rng(14).normal(size=(2, 1001))
+    outs = np.empty((2, 1001))
+    for module, out in zip((k, kernels("libm")), outs, strict=True):
+        run(module.plain, [x, y, out], 1001)
+    assert same_bits(*outs)
+    assert scalar(k.plain)(x[7], y[7]) == outs[0, 7]
+    message = refused("double f(double x) { return undefined_thing; }", cc=clang)
+    assert "inline.c:1:29" in message
 
 
 def test_openmp() -> None:
