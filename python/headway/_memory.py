@@ -119,7 +119,7 @@ def _parse(spec: str, module: ModuleType | None) -> _core.CType:
     ctype = base
     for i in range(stars):
         ctype = _core.pointer(ctype, const=const and i == 0)
-    for count in reversed([s for s in suffix if s != "*"]):
+    for count in reversed([s for s in suffix if not isinstance(s, str)]):
         ctype = _core.array(ctype, count)
     return ctype
 

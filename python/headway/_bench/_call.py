@@ -125,9 +125,9 @@ def strings(peers: Peers) -> Contest:
     )
     contest.add(
         "cffi",
-        "API mode: ffi.string(lib.file_name(s.encode())).decode()",
+        "API mode: b = s.encode(); ffi.string(lib.file_name(b)).decode()",
         lambda: (
-            "string(f(s.encode())).decode()",
+            "b = s.encode(); string(f(b)).decode()",  # the result points into b
             {"f": peers.cffi.lib.file_name, "string": peers.cffi.ffi.string, "s": path},
         ),
     )

@@ -22,7 +22,7 @@ UNROLL = 20  # calls in the body of the timing loop: its own cost is then below 
 class Contestant:
     """One way to do a piece of work.
 
-    `expression` is evaluated with `names` as local variables; one evaluation does the work
+    `expression`, or statements on one line, runs with `names` as local variables; once does the work
     `per` times (elements of an array). `around` makes a context that a round runs in.
     """
 
