@@ -74,7 +74,7 @@ static inline bool fast_argument(hw_kind kind, PyObject *o, void *slot)
     return fits_kind(kind, v);
 }
 
-/* An exact ndarray of the right elements, or a string or bytes for const char *, as they are. */
+/* An ASCII string for const char *, a struct of the very type, an exact ndarray: as they are. */
 static inline bool fast_pointer(const Function *f, const Param *p, PyObject *o, void **slot)
 {
     hw_ndview view;
@@ -84,6 +84,10 @@ static inline bool fast_pointer(const Function *f, const Param *p, PyObject *o, 
         const char *text = (const char *)PyUnicode_1BYTE_DATA(o);
         *slot = (void *)(uintptr_t)text;
         return strlen(text) == (size_t)PyUnicode_GET_LENGTH(o);
+    }
+    if (value_check(f->state, o) && ((Value *)o)->type == p->element) {
+        *slot = ((Value *)o)->data;
+        return true;
     }
     if (p->element_kind == HW_VOID || !numpy || !numpy->view(o, &view) || !view.contiguous ||
         view.kind != p->element_kind || (!view.writable && !p->type->c.target_const))

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import headway as hw
@@ -112,12 +112,38 @@ def arrays(peers: Peers) -> Contest:
     return contest
 
 
+def _kept_and_released(
+    contest: Contest, peers: Peers, name: str, local: Callable[[Any], tuple[str, dict[str, Any]]]
+) -> None:
+    """Headway with the GIL kept, as nanobind does by default, and released, as Headway does."""
+    for gil, doing in [("keep", "kept"), ("release", "released")]:
+        module = _load(peers, **{name: {"gil": gil}})
+        statement, names = local(module)
+        names["f"] = getattr(module, name)
+        contest.add(
+            f"headway, GIL {doing}",
+            f'hw.load, annotated gil="{gil}"',
+            functools.partial(lambda *taken: taken, statement, names),
+        )
+
+
+def _against_nanobind(contest: Contest, what: str) -> None:
+    contest.figure(
+        f"{what}, GIL kept by both, against nanobind", "headway, GIL kept", "nanobind", 1.1
+    )
+    contest.figure(
+        f"{what}, Headway's default of releasing the GIL, against nanobind, which keeps it",
+        "headway, GIL released",
+        "nanobind",
+        None,
+    )
+
+
 def strings(peers: Peers) -> Contest:
     """A string in and out."""
     contest = Contest(f"const char *file_name(const char *) {SAME}, str in and str out", "call")
-    module = _load(peers)
     path = "/usr/include/math.h"
-    contest.add("headway", "hw.load", lambda: ("f(s)", {"f": module.file_name, "s": path}))
+    _kept_and_released(contest, peers, "file_name", lambda module: ("f(s)", {"s": path}))
     contest.add(
         "nanobind",
         'm.def("file_name", &file_name)',
@@ -131,18 +157,15 @@ def strings(peers: Peers) -> Contest:
             {"f": peers.cffi.lib.file_name, "string": peers.cffi.ffi.string, "s": path},
         ),
     )
-    contest.figure("const char * in and out with str, against nanobind", "headway", "nanobind", 1.1)
+    _against_nanobind(contest, "const char * in and out with str")
     return contest
 
 
 def structs(peers: Peers) -> Contest:
     """A pointer to a struct."""
     contest = Contest(f"double norm(const point *) {SAME}, a struct of three doubles", "call")
-    module = _load(peers)
-    contest.add(
-        "headway",
-        "hw.load, the struct type made from the header",
-        lambda: ("f(p)", {"f": module.norm, "p": module.point(x=1.0, y=2.0, z=2.0)}),
+    _kept_and_released(
+        contest, peers, "norm", lambda module: ("f(p)", {"p": module.point(x=1.0, y=2.0, z=2.0)})
     )
     contest.add(
         "nanobind",
@@ -157,7 +180,7 @@ def structs(peers: Peers) -> Contest:
             {"f": peers.cffi.lib.norm, "p": peers.cffi.ffi.new("point *", [1.0, 2.0, 2.0])},
         ),
     )
-    contest.figure("pointer to a struct, against nanobind", "headway", "nanobind", 1.1)
+    _against_nanobind(contest, "pointer to a struct")
     return contest
 
 
