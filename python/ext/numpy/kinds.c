@@ -73,9 +73,19 @@ void hwn_kinds_init(void)
 
 /* ---- names for messages ---------------------------------------------------------------------- */
 
+/* PyObject_GetAttrString would make a new string each time, and CPython's attribute cache keeps
+ * every one it sees. */
+static PyObject *attribute(PyObject *o, const char *name)
+{
+    PyObject *interned = PyUnicode_InternFromString(name);
+    PyObject *value = interned ? PyObject_GetAttr(o, interned) : NULL;
+    Py_XDECREF(interned);
+    return value;
+}
+
 PyObject *hwn_function_name(PyObject *function)
 {
-    PyObject *name = PyObject_GetAttrString(function, "__name__");
+    PyObject *name = attribute(function, "__name__");
     if (name && PyUnicode_Check(name))
         return name;
     Py_XDECREF(name);
@@ -86,22 +96,22 @@ PyObject *hwn_function_name(PyObject *function)
 /* binding.mapping.inputs[op] or .outputs[op - n_in], .param, looked up in binding.params. */
 static PyObject *parameter_name(PyObject *function, int op)
 {
-    PyObject *binding = PyObject_GetAttrString(function, "binding");
-    PyObject *mapping = binding ? PyObject_GetAttrString(binding, "mapping") : NULL;
-    PyObject *inputs = mapping ? PyObject_GetAttrString(mapping, "inputs") : NULL;
-    PyObject *outputs = mapping ? PyObject_GetAttrString(mapping, "outputs") : NULL;
-    PyObject *params = binding ? PyObject_GetAttrString(binding, "params") : NULL;
+    PyObject *binding = attribute(function, "binding");
+    PyObject *mapping = binding ? attribute(binding, "mapping") : NULL;
+    PyObject *inputs = mapping ? attribute(mapping, "inputs") : NULL;
+    PyObject *outputs = mapping ? attribute(mapping, "outputs") : NULL;
+    PyObject *params = binding ? attribute(binding, "params") : NULL;
     PyObject *operand = NULL, *index = NULL, *param = NULL, *name = NULL;
     if (inputs && outputs && params) {
         Py_ssize_t n_in = PySequence_Size(inputs);
         operand =
             op < n_in ? PySequence_GetItem(inputs, op) : PySequence_GetItem(outputs, op - n_in);
     }
-    index = operand ? PyObject_GetAttrString(operand, "param") : NULL;
+    index = operand ? attribute(operand, "param") : NULL;
     long i = index ? PyLong_AsLong(index) : -1;
     if (i >= 0) {
         param = PySequence_GetItem(params, i);
-        name = param ? PyObject_GetAttrString(param, "name") : NULL;
+        name = param ? attribute(param, "name") : NULL;
     }
     Py_XDECREF(binding);
     Py_XDECREF(mapping);

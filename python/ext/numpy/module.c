@@ -38,9 +38,11 @@ static int is_arraylike(PyObject *o)
     if (PyLong_CheckExact(o) || PyFloat_CheckExact(o) || PyUnicode_CheckExact(o) ||
         PyBytes_CheckExact(o) || o == Py_None)
         return 0;
-    PyObject *override = PyObject_GetAttrString((PyObject *)Py_TYPE(o), "__array_ufunc__");
+    PyObject *name = PyUnicode_InternFromString("__array_ufunc__");
+    PyObject *override = name ? PyObject_GetAttr((PyObject *)Py_TYPE(o), name) : NULL;
     if (!override)
         PyErr_Clear();
+    Py_XDECREF(name);
     Py_XDECREF(override);
     return override != NULL;
 }
