@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Where Headway keeps what it need not do twice, and how files get there whole or not at all."""
+"""Where Headway keeps what it need not do twice, and how files get there whole or not at all.
+
+A warm load goes through here, so `pathlib` (and the half of urllib it imports) comes when needed.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KINDS = ("headers", "compile", "bench")  # the directories below the cache directory
 
@@ -21,26 +27,42 @@ class Entry(NamedTuple):
     modified: float  # seconds since the epoch
 
 
-def cache_dir() -> Path:
-    """The cache directory; it need not exist.
+def location() -> str:
+    """The path of the cache directory; it need not exist.
 
     ``HEADWAY_CACHE_DIR``, else ``$XDG_CACHE_HOME/headway``, else ``~/.cache/headway``. Read from
     the environment at each call, so that a program may set it.
+
+    Raises
+    ------
+    RuntimeError
+        Neither is set, and the user has no home directory.
     """
     own = os.environ.get("HEADWAY_CACHE_DIR")
     if own:
-        return Path(own)
+        return own
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG specification: a path that is not absolute is to be ignored.
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "headway"
+    if not os.path.isabs(base):
+        base = os.path.join(os.path.expanduser("~"), ".cache")
+        if not os.path.isabs(base):
+            raise RuntimeError("there is no home directory for the cache; set HEADWAY_CACHE_DIR")
+    return os.path.join(base, "headway")
+
+
+def cache_dir() -> Path:
+    """The cache directory, as `location` says."""
+    from pathlib import Path
+
+    return Path(location())
 
 
 def room(kind: str) -> Path | None:
     """The directory for one kind of entry, made where missing; None where that is not possible."""
-    directory = cache_dir() / kind
     try:
+        directory = cache_dir() / kind
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, RuntimeError):
         return None
     return directory if os.access(directory, os.W_OK | os.X_OK) else None
 
@@ -63,13 +85,16 @@ def store(path: Path, content: bytes, *, executable: bool = False) -> bool:
         os.chmod(temporary, 0o755 if executable else 0o644)
         os.replace(temporary, path)
     except OSError:
-        Path(temporary).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         return False
     return True
 
 
 def entries() -> Iterator[Entry]:
     """Every cached file. Others that the cache directory may hold are not ours to count or clear."""
+    from pathlib import Path
+
     for kind in KINDS:
         for directory, _, names in os.walk(cache_dir() / kind):
             for name in names:

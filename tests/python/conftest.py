@@ -10,8 +10,12 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from headway._headers import Declarations
 
 SANITIZED = "HEADWAY_SANITIZED" in os.environ
 
@@ -101,3 +105,49 @@ def c_library(
         return directory / name
 
     return build
+
+
+@pytest.fixture
+def run_c(clean_environment: dict[str, str], tmp_path: Path) -> Callable[..., str]:
+    """Compiles a C program and returns what it prints; ``run=False`` only checks it."""
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc")
+
+    def compile_and_run(source: str, *flags: str, run: bool = True) -> str:
+        (tmp_path / "check.c").write_text(source, encoding="utf-8")
+        command = ["gcc", "-std=gnu17", "-w", "check.c", *flags]
+        command += ["-o", "check", "-lm"] if run else ["-fsyntax-only"]
+        output = ""
+        for argv in (command, ["./check"])[: 1 + run]:
+            done = subprocess.run(
+                argv,
+                cwd=tmp_path,
+                env=clean_environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr[:3000]
+            output = done.stdout
+        return output
+
+    return compile_and_run
+
+
+@pytest.fixture(scope="session")
+def real_header() -> Callable[[str], Declarations]:
+    """Reads a header of the system, once; skips the test where it is not installed."""
+    from headway import _headers
+    from headway._headers._search import Search
+
+    known: dict[str, Declarations] = {}
+
+    def read(header: str) -> Declarations:
+        if header not in known:
+            places = ["/usr/include/hdf5/serial"] if header == "hdf5.h" else []
+            if Search(places).find(header) is None:
+                pytest.skip(f"{header} is not installed")
+            known[header] = _headers.read([header], include_dirs=places, cache=False)
+        return known[header]
+
+    return read

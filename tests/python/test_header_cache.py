@@ -440,10 +440,10 @@ def test_an_entry_of_another_user_is_ignored(
 
 
 def test_no_home_directory_costs_time_only(include: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nowhere() -> Path:
+    def nowhere() -> str:
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(_cachedir, "cache_dir", nowhere)
+    monkeypatch.setattr(_cachedir, "location", nowhere)
     assert read(include).get("add") is not None
 
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import stat
 import time
 import zlib
@@ -32,17 +31,13 @@ from typing import TYPE_CHECKING, Any
 from headway import _cachedir
 
 if TYPE_CHECKING:
-    from headway._headers._read import Inclusion, Reading
-    from headway._headers._request import Request
+    from headway._headers._read import Reading
 
 KIND = "headers"  # the room in the cache directory
 
 _MAGIC = "headway headers"
 _GRAIN = 2_000_000_000  # ns: what file systems' clocks may be off
 _UNKNOWN = -1  # a time that no file has
-
-_HAS_INCLUDE = re.compile(rb"__has_include(?:_next)?\s*\(\s*(?:\"([^\"\n]+)\"|<([^>\n]+)>)?")
-_DEFINES_IT = re.compile(rb"define\s+$")
 
 # What malformed JSON, or JSON of another shape than ours, makes its reader raise.
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
@@ -166,7 +161,7 @@ def _tools(libclang: str) -> list[list[Any]]:
     return found
 
 
-def _exists(path: str) -> bool:
+def exists(path: str) -> bool:
     try:
         os.stat(path)
     except OSError:
@@ -204,7 +199,7 @@ def valid(header: dict[str, Any], key: dict[str, Any]) -> tuple[bool, bool]:
             continue
         if (found.st_size, found.st_mtime_ns) != (size, mtime):
             return False, False
-    if any(map(_exists, header["absent"])) or not all(map(_exists, header["present"])):
+    if any(map(exists, header["absent"])) or not all(map(exists, header["present"])):
         return False, False
     for file in header["files"]:
         before = file[1:5]
@@ -214,58 +209,6 @@ def valid(header: dict[str, Any], key: dict[str, Any]) -> tuple[bool, bool]:
     return True, learned
 
 
-def lookups(
-    request: Request, inclusions: list[Inclusion], contents: dict[str, bytes]
-) -> tuple[list[str], list[str], bool]:
-    """The files that were looked for besides those read.
-
-    Parameters
-    ----------
-    request : Request
-        Whose directories are searched.
-    inclusions : list of Inclusion
-        What was included.
-    contents : dict
-        Of the files read.
-
-    Returns
-    -------
-    absent : list of str
-        Files that are not there and would be taken if they were.
-    present : list of str
-        Files that were asked about, and are there.
-    known : bool
-        Whether that is all: False where ``__has_include`` asks about a computed name.
-    """
-    absent: dict[str, None] = {}
-    present: dict[str, None] = {}
-
-    def candidates(includer: str, name: str, quoted: bool) -> list[str]:
-        beside = [os.path.dirname(os.path.abspath(includer))] if quoted else []
-        return [os.path.join(place, name) for place in (*beside, *request.search.directories)]
-
-    for inclusion in inclusions:
-        for path in candidates(inclusion.includer, inclusion.spelled, inclusion.quoted):
-            if path == inclusion.file:
-                break
-            if not _exists(path):
-                absent[path] = None
-    known = True
-    for path, text in contents.items():
-        for match in _HAS_INCLUDE.finditer(text):
-            asked = match[1] or match[2]
-            if not asked:
-                line = text.rfind(b"\n", 0, match.start()) + 1
-                known = known and bool(_DEFINES_IT.search(text, line, match.start()))
-                continue
-            for candidate in candidates(path, os.fsdecode(asked), bool(match[1])):
-                if _exists(candidate):
-                    present[candidate] = None
-                    break
-                absent[candidate] = None
-    return list(absent), list(present), known
-
-
 # ---- on disk
 
 
@@ -273,9 +216,9 @@ def path_of(key: dict[str, Any]) -> str:
     """Where the entry for a request is; another request may share the place, and then replaces."""
     text = _dump(key)
     first = key["headers"][-1][1] if key["headers"] else "source"
-    name = re.sub(r"\W+", "_", os.path.basename(first))[:40]
+    name = "".join(ch if ch.isalnum() else "_" for ch in os.path.basename(first))[:40]
     file = f"{name}-{zlib.crc32(text):08x}{zlib.adler32(text):08x}.json"
-    return os.path.join(_cachedir.cache_dir(), KIND, file)
+    return os.path.join(_cachedir.location(), KIND, file)
 
 
 def load(key: dict[str, Any]) -> Entry | None:

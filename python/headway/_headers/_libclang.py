@@ -128,13 +128,10 @@ _PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "getCursorResultType": (Type, (Cursor,)),
     "getCursorDefinition": (Cursor, (Cursor,)),
     "getCanonicalCursor": (Cursor, (Cursor,)),
-    "isCursorDefinition": (c_uint, (Cursor,)),
     "Cursor_isNull": (c_int, (Cursor,)),
-    "Cursor_isAnonymous": (c_uint, (Cursor,)),
     "Cursor_isBitField": (c_uint, (Cursor,)),
     "Cursor_isFunctionInlined": (c_uint, (Cursor,)),
     "Cursor_isMacroFunctionLike": (c_uint, (Cursor,)),
-    "Cursor_isMacroBuiltin": (c_uint, (Cursor,)),
     "Cursor_hasAttrs": (c_uint, (Cursor,)),
     "Cursor_getStorageClass": (c_int, (Cursor,)),
     "Cursor_getMangling": (String, (Cursor,)),
@@ -241,6 +238,12 @@ class Clang:
         raw = self.getCString(string)
         self.disposeString(string)
         return raw.decode("utf-8", "replace") if raw else ""
+
+    def filename(self, string: String) -> str:
+        """A file name of libclang's, as `os` spells it; frees it."""
+        raw = self.getCString(string)
+        self.disposeString(string)
+        return os.fsdecode(raw) if raw else ""
 
     def children(self, cursor: Cursor) -> list[Cursor]:
         """The direct children of a cursor."""

@@ -285,7 +285,7 @@ class Evaluator:
 
     def _type(self, name: str, answer: Answer | None, _error: str) -> None:
         """A macro that names a type, such as ``bool``."""
-        if answer is None:
+        if answer is None or self._macros[name].tokens == ["_Complex"]:  # half a type
             return
         clang = answer[0].clang
         types = Types(clang)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headway._errors import HeaderError
-from headway._headers._cache import lookups
 from headway._headers._declare import Declarations
 from headway._headers._libclang import Cursor, CursorKind
+from headway._headers._lookups import lookups
 from headway._headers._macros import Evaluator, definitions
 from headway._headers._request import Request
 from headway._headers._search import missing
@@ -81,7 +81,7 @@ def read(request: Request) -> Reading:
 
         def ask(lines: Sequence[str]) -> tuple[Unit, int]:
             question = text + "\n".join(lines) + "\n"
-            options = [*arguments, "-ferror-limit=0", "-w"]
+            options = [*arguments, "-ferror-limit=0", "-Werror=implicit-int"]
             return Unit(request.name, question, options), text.count("\n") + 1
 
         for name, record in Evaluator(ask, macros, ordinary, types.tags).run().items():
@@ -93,7 +93,7 @@ def read(request: Request) -> Reading:
             own.update(i.file for i in inclusions if i.includer in own)
             listed, refused = _listed(ordinary, types.tags, places, own)
         contents = {os.path.abspath(unit.path(handle)): unit.contents(handle) for handle in handles}
-        scanned = {**contents, request.name: text.encode()}
+        scanned = {**contents, request.name: text.encode("utf-8", "surrogateescape")}
         return Reading(
             {**types.tags, **ordinary},
             listed,

@@ -67,7 +67,11 @@ class Request:
     def arguments(self) -> list[str]:
         """The command line for libclang."""
         given = [
-            f"-D{name}={value}" if value is not None else f"-D{name}"
+            f"-D{name}"
+            if value is None
+            else f"-D{name}={value:d}"
+            if isinstance(value, int)
+            else f"-D{name}={value}"
             for name, value in self.defines.items()
         ]
         return [

@@ -67,7 +67,8 @@ def resource_dir(roots: Iterable[str] = ("/usr/lib", "/usr/lib64", "/usr/local/l
 
 def system_dirs() -> list[str]:
     """The directories of the system's headers, in order."""
-    multiarch = getattr(sys.implementation, "_multiarch", f"{os.uname().machine}-linux-gnu")
+    multiarch = getattr(sys.implementation, "_multiarch", "")
+    multiarch = multiarch or f"{os.uname().machine}-linux-gnu"
     places = ["/usr/local/include", f"/usr/include/{multiarch}", "/usr/include"]
     return [place for place in places if os.path.isdir(place)]
 

@@ -180,12 +180,12 @@ class Types:
     def _name(self, canonical: Cursor) -> str:
         clang = self.clang
         word = _TAG_WORDS.get(canonical.kind, "struct")
-        name = clang.text(clang.getCursorSpelling(canonical))
-        if clang.Cursor_isAnonymous(canonical) or not name or "(" in name:
+        spelled = clang.text(clang.getTypeSpelling(clang.getCursorType(canonical)))
+        if "(" in spelled:  # struct (unnamed at file.h:1:9)
             self._unnamed += 1
             return f"{word} <anon {self._unnamed}>"
-        spelled = clang.text(clang.getTypeSpelling(clang.getCursorType(canonical)))
         how = "tag" if spelled.startswith(f"{word} ") else "typedef"
+        name = spelled.removeprefix(f"{word} ")
         key = f"{word} {name}"
         if self._named_by.setdefault(key, how) != how:  # typedef struct {...} x; struct x {...};
             key = f"{word} <{how} {name}>"

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Sequence
 from ctypes import byref, c_char_p, c_size_t, c_void_p
 from dataclasses import dataclass
 from types import TracebackType
 
+from headway._errors import HeaderError
 from headway._headers._libclang import Clang, Cursor, Location, Unsaved
 
 PREPROCESSING_RECORD = 0x01  # macro definitions and inclusions are cursors
@@ -47,12 +49,12 @@ class Unit:
     ) -> None:
         self.clang = Clang.get()
         self.name = name
-        self._text = source.encode()
+        self._text = source.encode("utf-8", "surrogateescape")
         self._paths: dict[int, str] = {}
         self._contents: dict[int, bytes] = {}
         self._index = self.clang.createIndex(0, 0)
         self._unit = c_void_p()
-        argv = (c_char_p * len(arguments))(*(a.encode() for a in arguments))
+        argv = (c_char_p * len(arguments))(*map(os.fsencode, arguments))
         unsaved = Unsaved(name.encode(), self._text, len(self._text))
         status = self.clang.parseTranslationUnit2(
             self._index, name.encode(), argv, len(arguments),
@@ -60,8 +62,8 @@ class Unit:
         )  # fmt: skip
         if status:
             self.close()
-            raise ValueError(
-                f"libclang could not parse {name} (error {status}) with the arguments {arguments}"
+            raise HeaderError(
+                f"libclang gave up on {name} (error {status}); its arguments were {arguments}"
             )
 
     def __enter__(self) -> Unit:
@@ -91,7 +93,7 @@ class Unit:
     def path(self, file: int) -> str:
         """The name of a file, as it was looked up; "" for what no file has."""
         if file not in self._paths:
-            self._paths[file] = self.clang.text(self.clang.getFileName(file)) if file else ""
+            self._paths[file] = self.clang.filename(self.clang.getFileName(file)) if file else ""
         return self._paths[file]
 
     def contents(self, file: int) -> bytes:
