@@ -440,10 +440,12 @@ def test_an_entry_of_another_user_is_ignored(
 
 
 def test_no_home_directory_costs_time_only(include: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nowhere() -> str:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.setattr(_cachedir, "location", nowhere)
+    for variable in ("HEADWAY_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(RuntimeError, match="HEADWAY_CACHE_DIR"):
+        _cachedir.location()
+    assert _cachedir.room("headers") is None
     assert read(include).get("add") is not None
 
 

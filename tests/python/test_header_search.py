@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -145,9 +146,29 @@ def test_the_compilers_environment_is_honoured(
 def test_defines_choose_what_is_declared() -> None:
     source = "#ifdef A\nint a(void);\n#endif\n#if B == 2\nint b(void);\n#endif\nchar c[sizeof D];"
     found = read(source, defines={"A": None, "B": 2, "D": '"four"'})
+    assert read("int x[E];", defines={"E": True}).get("x")["type"][2] == 1  # type: ignore[index]
     assert found.listed == ("a", "b", "c")
     assert found.get("c")["type"] == ["arr", "char", 5]  # type: ignore[index]
     assert read("#ifdef HEADWAY_READING\nint r(void);\n#endif").listed == ("r",)
+
+
+def test_file_names_may_be_any_bytes(tmp_path: Path) -> None:
+    directory = tmp_path / os.fsdecode(b"caf\xe9")
+    directory.mkdir()
+    (directory / "outer.h").write_text('#include "inner.h"\n')
+    (directory / "inner.h").write_text("int inner(void);\n")
+    for _ in range(2):  # the second time from the cache
+        found = _headers.read([directory / "outer.h"])
+        assert found.listed == ("inner",)
+        assert str(directory / "inner.h") in found.files
+
+
+@pytest.mark.parametrize(
+    "option", [["-foo-unknown"], ["-std=c++17"], ["-target", "no-such"], ["-include", "gone.h"]]
+)
+def test_options_that_clang_refuses_are_named_errors(option: list[str]) -> None:
+    with pytest.raises(HeaderError, match=re.escape(option[-1])):
+        read("int f(void);", extra_args=option)
 
 
 def test_a_missing_header_says_where_it_was_looked_for(tmp_path: Path) -> None:
