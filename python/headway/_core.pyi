@@ -86,7 +86,9 @@ class Function:
     library: Final[Any]
     ctype: Final[CType]
     release_gil: bool
-    def __new__(cls, binding: Any, address: int, library: object, loop: int = 0) -> Function: ...
+    def __new__(
+        cls, binding: Any, address: int, library: object, loop: int = 0, libffi: bool = False
+    ) -> Function: ...
     @property
     def mapping(self) -> Mapping | None: ...
     @property

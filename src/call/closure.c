@@ -32,7 +32,7 @@ hw_status hw_closure_new(const hw_type *function, hw_closure_handler handler, vo
         return hw_fail(err, HW_NO_MEMORY, "no memory for a callback");
     closure->handler = handler;
     closure->context = context;
-    hw_status status = hw_plan_init_ffi(&closure->plan, function, NULL, 0, err);
+    hw_status status = hw_plan_init_closure(&closure->plan, function, err);
     if (status == HW_OK) {
         closure->ffi = ffi_closure_alloc(sizeof(ffi_closure), &closure->code);
         if (!closure->ffi)

@@ -176,11 +176,27 @@ static hw_status equivalent_struct(const hw_type *type, hw_ffi_arena *arena, ffi
     }
     return HW_OK;
 }
+
+hw_passing hw_ffi_passing(const hw_type *type)
+{
+    bool integer[2] = {false, false};
+    size_t words = (type->size + EIGHTBYTE - 1) / EIGHTBYTE;
+    if (type->kind == HW_VOID || type->size > 2 * EIGHTBYTE || !mark_integers(type, 0, integer))
+        return (hw_passing){0, 0, false};
+    int integers = integer[0] + (words > 1 && integer[1]);
+    return (hw_passing){integers, (int)words - integers, words == 2 && integer[0] && !integer[1]};
+}
 #else
 static bool is_long_double(const hw_type *type)
 {
     (void)type;
     return false; /* libffi does it right */
+}
+
+hw_passing hw_ffi_passing(const hw_type *type)
+{
+    (void)type;
+    return (hw_passing){0, 0, false};
 }
 
 static hw_status equivalent_struct(const hw_type *type, hw_ffi_arena *arena, ffi_type *out,

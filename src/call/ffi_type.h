@@ -20,4 +20,13 @@ void *hw_ffi_arena_alloc(hw_ffi_arena *arena, size_t size);
  * HW_UNSUPPORTED with the reason where a value cannot be passed. */
 hw_status hw_ffi_type_of(const hw_type *type, hw_ffi_arena *arena, ffi_type **out, hw_error *err);
 
+/* The registers that a value travels in, where there are enough of them left. */
+typedef struct hw_passing {
+    int integers, floats;    /* both 0: in memory, or not in these registers */
+    bool integer_then_float; /* a struct whose first half is the one and second half the other */
+} hw_passing;
+
+/* By the System V ABI; all 0 on other platforms. The type is one hw_ffi_type_of takes. */
+hw_passing hw_ffi_passing(const hw_type *type);
+
 #endif

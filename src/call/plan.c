@@ -45,6 +45,8 @@ enum { RESULT_INTEGER, RESULT_DOUBLE, RESULT_FLOAT };
 typedef struct hw_plan_ffi {
     ffi_cif cif;
     hw_ffi_arena arena;
+    uint32_t n_values; /* what libffi is given: the arguments, one of them perhaps in two halves */
+    uint32_t halved;   /* the argument that travels as two halves; UINT32_MAX: none */
     ffi_type *args[];
 } hw_plan_ffi;
 
@@ -134,29 +136,64 @@ static hw_status lay_out(hw_plan *plan, const hw_type *type, uint32_t i, hw_erro
     return HW_OK;
 }
 
-static hw_status prepare(hw_plan *plan, hw_plan_ffi *f, const hw_type *fn, hw_error *err)
+/*
+ * libffi before 3.4.7 writes all of a struct, not its first eight bytes, to the sixth integer
+ * register, and with the rest overwrites the first floating one. Only a struct of an integer half
+ * and a floating half can stand there; such a struct travels exactly as its two halves would. At
+ * most one argument of a call starts in the sixth integer register.
+ */
+static uint32_t argument_to_halve(const hw_type *fn, const hw_type *const *extra, uint32_t count)
+{
+    hw_passing r = hw_ffi_passing(fn->target);
+    bool result_in_memory =
+        !r.integers && !r.floats && (fn->target->kind == HW_STRUCT || fn->target->kind == HW_UNION);
+    int integers = result_in_memory, floats = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        hw_passing p = hw_ffi_passing(i < fn->count ? fn->params[i] : extra[i - fn->count]);
+        if (integers + p.integers > HW_INTEGER_REGISTERS || floats + p.floats > HW_FLOAT_REGISTERS)
+            continue;
+        if (p.integer_then_float && integers == HW_INTEGER_REGISTERS - 1 && floats > 0)
+            return i;
+        integers += p.integers;
+        floats += p.floats;
+    }
+    return UINT32_MAX;
+}
+
+/* Gives libffi two halves in place of a struct. */
+static void halve(hw_plan_ffi *f, uint32_t i)
+{
+    f->halved = i;
+    memmove(&f->args[i + 2], &f->args[i + 1], (f->n_values - i - 1) * sizeof(ffi_type *));
+    f->args[i] = &ffi_type_uint64;
+    f->args[i + 1] = &ffi_type_double;
+    f->n_values++;
+}
+
+static hw_status prepare(hw_plan_ffi *f, const hw_type *fn, hw_error *err)
 {
     ffi_type *result;
     hw_status status = hw_ffi_type_of(fn->target, &f->arena, &result, err);
     if (status != HW_OK)
         return status;
-    ffi_status s = fn->variadic
-                       ? ffi_prep_cif_var(&f->cif, FFI_DEFAULT_ABI, (unsigned)fn->count,
-                                          plan->count, result, f->args)
-                       : ffi_prep_cif(&f->cif, FFI_DEFAULT_ABI, plan->count, result, f->args);
+    unsigned fixed = (unsigned)fn->count + (f->halved < fn->count);
+    ffi_status s =
+        fn->variadic
+            ? ffi_prep_cif_var(&f->cif, FFI_DEFAULT_ABI, fixed, f->n_values, result, f->args)
+            : ffi_prep_cif(&f->cif, FFI_DEFAULT_ABI, f->n_values, result, f->args);
     if (s != FFI_OK)
         return hw_fail(err, HW_UNSUPPORTED, "libffi cannot call %s (ffi_status %d)",
                        fn->name ? fn->name : "this function type", (int)s);
     return HW_OK;
 }
 
-hw_status hw_plan_init_ffi(hw_plan *plan, const hw_type *fn, const hw_type *const *extra,
-                           size_t n_extra, hw_error *err)
+static hw_status plan_ffi(hw_plan *plan, const hw_type *fn, const hw_type *const *extra,
+                          size_t n_extra, bool callable, hw_error *err)
 {
     hw_status status = start(plan, fn, n_extra, err);
     if (status != HW_OK)
         return status;
-    hw_plan_ffi *f = calloc(1, sizeof(*f) + plan->count * sizeof(ffi_type *));
+    hw_plan_ffi *f = calloc(1, sizeof(*f) + (plan->count + 1) * sizeof(ffi_type *));
     plan->route = HW_ROUTE_FFI;
     plan->ffi = f;
     if (!f)
@@ -167,14 +204,31 @@ hw_status hw_plan_init_ffi(hw_plan *plan, const hw_type *fn, const hw_type *cons
         if (status == HW_OK)
             status = lay_out(plan, type, i, err);
     }
-    if (status == HW_OK)
-        status = prepare(plan, f, fn, err);
+    if (status == HW_OK) {
+        f->n_values = plan->count;
+        f->halved = UINT32_MAX;
+        uint32_t i = callable ? argument_to_halve(fn, extra, plan->count) : UINT32_MAX;
+        if (i != UINT32_MAX)
+            halve(f, i);
+        status = prepare(f, fn, err);
+    }
     if (status != HW_OK) {
         hw_plan_fini(plan);
         return status;
     }
-    plan->frame_size = round_up(plan->frame_size, 16) + plan->count * (uint32_t)sizeof(void *);
+    plan->frame_size = round_up(plan->frame_size, 16) + f->n_values * (uint32_t)sizeof(void *);
     return HW_OK;
+}
+
+hw_status hw_plan_init_ffi(hw_plan *plan, const hw_type *fn, const hw_type *const *extra,
+                           size_t n_extra, hw_error *err)
+{
+    return plan_ffi(plan, fn, extra, n_extra, true, err);
+}
+
+hw_status hw_plan_init_closure(hw_plan *plan, const hw_type *fn, hw_error *err)
+{
+    return plan_ffi(plan, fn, NULL, 0, false, err);
 }
 
 void hw_plan_fini(hw_plan *plan)
@@ -241,9 +295,13 @@ static void call_registers(const hw_plan *plan, hw_fn fn, const hw_registers *r,
 static void call_ffi(const hw_plan *plan, hw_fn fn, unsigned char *frame, void *result)
 {
     hw_plan_ffi *f = plan->ffi;
-    void **values = (void **)(void *)(frame + plan->frame_size - plan->count * sizeof(void *));
-    for (uint32_t i = 0; i < plan->count; i++)
-        values[i] = frame + plan->slots[i].offset;
+    void **values = (void **)(void *)(frame + plan->frame_size - f->n_values * sizeof(void *));
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < plan->count; i++) {
+        values[n++] = frame + plan->slots[i].offset;
+        if (i == f->halved)
+            values[n++] = frame + plan->slots[i].offset + 8;
+    }
     ffi_call(&f->cif, fn, result, values);
     if (hw_kind_is_integer(plan->result_kind))
         widen_result(plan->result_kind, result);

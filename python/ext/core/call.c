@@ -270,7 +270,7 @@ CALL_DOUBLES(call_d4, 4, (double, double, double, double), (x[0], x[1], x[2], x[
 
 static bool all_doubles(const Function *f)
 {
-    bool doubles = f->result->c.kind == HW_DOUBLE;
+    bool doubles = f->result->c.kind == HW_DOUBLE && !f->libffi;
     for (int i = 0; i < f->n_params; i++)
         doubles = doubles && f->params[i].type->c.kind == HW_DOUBLE;
     return doubles && !f->release_gil;

@@ -334,6 +334,7 @@ struct Function {
     bool variadic;
     bool result_as_bytes;
     bool silent; /* a status that says nothing on success */
+    bool libffi; /* called through libffi even where registers would do: for tests */
     void *lock;  /* pthread_mutex_t, for the life of the process */
     hw_mapping *mapping;
     hw_loop_call loop_call;

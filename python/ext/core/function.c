@@ -304,7 +304,7 @@ static bool read_operand(Function *f, PyObject *o, int k, bool output)
         return false;
     if (param < 0) {
         f->loop_call.result = (int16_t)k;
-        return output && out->kind == f->result->c.kind;
+        return output && hw_type_same(hw_type_of_kind(out->kind), &f->result->c);
     }
     hw_loop_param *p = &f->loop_params[param];
     p->index = (uint8_t)k;
@@ -435,7 +435,9 @@ static bool fill(Function *f, PyObject *binding, hw_loop_fn loop)
     if (!read_result(f, binding) || !read_gil(f, binding) || !order_arguments(f))
         return false;
     hw_error err = HW_ERROR_INIT;
-    if (!f->variadic && hw_plan_init(&f->plan, &f->type->c, NULL, 0, &err) != HW_OK) {
+    hw_status (*init)(hw_plan *, const hw_type *, const hw_type *const *, size_t, hw_error *) =
+        f->libffi ? hw_plan_init_ffi : hw_plan_init;
+    if (!f->variadic && init(&f->plan, &f->type->c, NULL, 0, &err) != HW_OK) {
         raise_status(f->state, &err);
         return false;
     }
@@ -447,11 +449,12 @@ static bool fill(Function *f, PyObject *binding, hw_loop_fn loop)
 
 static PyObject *function_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"binding", "address", "library", "loop", NULL};
+    static char *keywords[] = {"binding", "address", "library", "loop", "libffi", NULL};
     PyObject *binding, *library;
     unsigned long long address, loop = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OKO|K", keywords, &binding, &address, &library,
-                                     &loop))
+    int libffi = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OKO|Kp", keywords, &binding, &address, &library,
+                                     &loop, &libffi))
         return NULL;
     Function *f = (Function *)type->tp_alloc(type, 0);
     if (!f)
@@ -460,6 +463,7 @@ static PyObject *function_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     atomic_fetch_add(&f->state->live[LIVE_FUNCTION], 1);
     f->binding = Py_NewRef(binding);
     f->library = Py_NewRef(library);
+    f->libffi = libffi;
     memcpy(&f->fn, &(void *){(void *)(uintptr_t)address}, sizeof(f->fn));
     hw_loop_fn loop_fn;
     memcpy(&loop_fn, &(void *){(void *)(uintptr_t)loop}, sizeof(loop_fn));
