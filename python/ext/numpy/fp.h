@@ -12,7 +12,6 @@
 #include <numpy/ufuncobject.h>
 
 #if defined(__x86_64__)
-#include <xmmintrin.h>
 
 /* Bits of both registers: invalid 1, denormal 2, divide 4, overflow 8, underflow 16, inexact 32. */
 
@@ -25,16 +24,16 @@ static inline unsigned hwn_fp_x87(void)
 
 static inline void hwn_fp_clear(void)
 {
-    unsigned csr = _mm_getcsr();
+    unsigned csr = __builtin_ia32_stmxcsr();
     if (csr & 0x3f)
-        _mm_setcsr(csr & ~0x3fU);
+        __builtin_ia32_ldmxcsr(csr & ~0x3fU);
     if (hwn_fp_x87() & 0x3f)
         __asm__ volatile("fnclex" ::: "memory");
 }
 
 static inline int hwn_fp_test(void)
 {
-    unsigned raised = _mm_getcsr() | hwn_fp_x87();
+    unsigned raised = __builtin_ia32_stmxcsr() | hwn_fp_x87();
     if (!(raised & 0x1d))
         return 0;
     return (raised & 4 ? NPY_FPE_DIVIDEBYZERO : 0) | (raised & 8 ? NPY_FPE_OVERFLOW : 0) |
