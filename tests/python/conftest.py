@@ -7,6 +7,7 @@ import gc
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -76,9 +77,16 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     return result
 
 
+@pytest.fixture
+def python_environment() -> dict[str, str]:
+    """The environment for interpreters a test starts: they import what this one does, and run under
+    the same sanitizers."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
 @pytest.fixture(scope="session")
 def clean_environment() -> dict[str, str]:
-    """The environment for programs a test starts: without the sanitizers of this process."""
+    """The environment for compilers and other programs a test starts: without the sanitizers."""
     ours = ("LD_PRELOAD", "ASAN_OPTIONS", "UBSAN_OPTIONS", "PYTHONMALLOC")
     return {name: value for name, value in os.environ.items() if name not in ours}
 

@@ -746,7 +746,7 @@ def test_a_wrong_annotation_is_refused() -> None:
     "arguments", ["fast_math=True", 'flags=["-Ofast"]', 'flags=["-ffast-math"], math="vector"']
 )
 def test_fast_math_leaves_the_rest_of_the_process_alone(
-    arguments: str, clean_environment: dict[str, str]
+    arguments: str, python_environment: dict[str, str]
 ) -> None:
     program = (
         "import numpy as np, headway as hw\n"
@@ -759,7 +759,7 @@ def test_fast_math_leaves_the_rest_of_the_process_alone(
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env=clean_environment | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=python_environment,
         capture_output=True,
         text=True,
         check=False,

@@ -132,7 +132,7 @@ def test_records_are_the_callers_own(include: Path) -> None:
 
 
 def test_a_warm_reading_imports_neither_libclang_nor_its_reader(
-    include: Path, clean_environment: dict[str, str]
+    include: Path, python_environment: dict[str, str]
 ) -> None:
     read(include)
     script = (
@@ -142,14 +142,9 @@ def test_a_warm_reading_imports_neither_libclang_nor_its_reader(
         "loaded = {'clang', 'headway._headers._read', 'headway._headers._libclang', 'tempfile'}\n"
         "print(sorted(loaded & set(sys.modules)))"
     )
-    environment = {
-        **clean_environment,
-        "HEADWAY_CACHE_DIR": os.environ["HEADWAY_CACHE_DIR"],
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-    }
     done = subprocess.run(
         [sys.executable, "-c", script],
-        env=environment,
+        env=python_environment,
         capture_output=True,
         text=True,
         check=False,
@@ -590,7 +585,7 @@ def test_an_entry_for_another_question_in_the_same_place_is_ignored(
 
 
 def test_readers_and_writers_do_not_meet_half_an_entry(
-    include: Path, clean_environment: dict[str, str]
+    include: Path, python_environment: dict[str, str]
 ) -> None:
     """Processes that read, spoil and rewrite the same entry at once all have the right answer."""
     script = (
@@ -604,9 +599,10 @@ def test_readers_and_writers_do_not_meet_half_an_entry(
         "    assert found.get('LIMIT')['value'] == 12\n"
         "    if i % 4 == 0: file.unlink(missing_ok=True)\n"
     )
-    environment = {**clean_environment, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     processes = [
-        subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", script], env=python_environment, stderr=subprocess.PIPE
+        )
         for _ in range(3)
     ]
     for process in processes:

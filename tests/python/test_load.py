@@ -397,17 +397,16 @@ def test_shipped_annotations_fit_the_headers_installed_here(name: str) -> None:
 
 
 @needs_sqlite
-def test_a_warm_load_does_not_import_libclang(clean_environment: dict[str, str]) -> None:
+def test_a_warm_load_does_not_import_libclang(python_environment: dict[str, str]) -> None:
     code = (
         "import sys, headway as hw\n"
         "hw.load('sqlite3', 'sqlite3.h', annotate='sqlite3.toml')\n"
         "print([m for m in ('clang', 'numpy', 'tomllib', 'inspect') if m in sys.modules])"
     )
-    environment = {**clean_environment, "PYTHONPATH": os.pathsep.join(sys.path)}
     for _ in range(2):
         done = subprocess.run(
             [sys.executable, "-c", code],
-            env=environment,
+            env=python_environment,
             capture_output=True,
             text=True,
             check=True,

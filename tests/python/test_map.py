@@ -602,7 +602,7 @@ def test_outputs_keep_what_c_does_not_write(k: ModuleType) -> None:
         assert out[:, 0].tolist() == [0, 6, 12, 18] and (out[:, 1:] == 7).all()
 
 
-def test_debugging_shows_what_c_does_not_write(clean_environment: dict[str, str]) -> None:
+def test_debugging_shows_what_c_does_not_write(python_environment: dict[str, str]) -> None:
     code = (
         "import headway as hw, numpy as np\n"
         "k = hw.compile('#include <stddef.h>\\nvoid half(size_t n, const double x[n], double y[n])'\n"
@@ -610,7 +610,7 @@ def test_debugging_shows_what_c_does_not_write(clean_environment: dict[str, str]
         "y = k.half(np.ones((3, 4)))\n"
         "assert (y[:, :2] == 1).all() and np.isnan(y[:, 2:]).all(), y\n"
     )
-    environment = os.environ | {"HEADWAY_DEBUG": "1"}
+    environment = python_environment | {"HEADWAY_DEBUG": "1"}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
