@@ -168,7 +168,7 @@ def test_every_layout_gives_what_one_call_an_element_gives(
     m: ModuleType, data: st.DataObject
 ) -> None:
     shape = data.draw(SHAPES)
-    a = data.draw(operand(shape, "dfilbBhH?", SMALL))
+    a = data.draw(operand(shape, "dfilbBhH?e", SMALL))
     b = data.draw(operand(shape, "dfil", SMALL))
     hypot = c_function("hypot", ctypes.c_double, ctypes.c_double, ctypes.c_double)
     expected = by_element(hypot, float, (float, float), a, b)
@@ -770,6 +770,17 @@ def test_long_calls_let_other_threads_run(k: ModuleType, threads: int) -> None:
     assert counted_while(lambda: k.nap(few)) > 20
     assert counted_while(lambda: k.nap.ufunc(few)) > 20
     assert counted_while(lambda: k.spin_sum(np.zeros((5000, 3)))) > 10
+
+
+def test_only_the_main_thread_waits_for_the_gil_meanwhile(k: ModuleType) -> None:
+    out = np.zeros(20)
+    other = threading.Thread(target=lambda: k.nap(np.full(20, 0.01), out=out))
+    other.start()
+    time.sleep(0.02)
+    ctypes.PyDLL(None).usleep(500_000)  # keeps the GIL
+    done = out.copy()
+    other.join()
+    assert (done == 0.01).all()
 
 
 def test_a_serial_function_is_called_in_turn(k: ModuleType) -> None:

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 _Thread_local Thread hw_thread __attribute__((tls_model("initial-exec")));
 
@@ -88,8 +89,20 @@ static hw_status api_parallel_for(const hw_loop *loop, unsigned threads)
     return hw_pool_parallel_for(hw_pool_shared(), loop, threads);
 }
 
+/* Signal handlers run on the main thread only: no other thread need wait for the GIL here. */
+static bool runs_handlers(void)
+{
+#if defined(__linux__)
+    return gettid() == getpid();
+#else
+    return true;
+#endif
+}
+
 bool core_interrupted(PyThreadState **saved)
 {
+    if (!runs_handlers())
+        return false;
     if (!*saved)
         return PyErr_CheckSignals() < 0;
     PyEval_RestoreThread(*saved);

@@ -102,7 +102,7 @@ void hwn_raise_range(PyObject *function, int op, hw_kind kind, PyObject *value);
 
 /* ---- run.c ----------------------------------------------------------------------------------- */
 
-typedef enum hwn_cause { HWN_NO_CAUSE, HWN_NO_MEMORY, HWN_OUT_OF_RANGE } hwn_cause;
+typedef enum hwn_cause { HWN_NO_CAUSE, HWN_NO_MEMORY, HWN_FORKED, HWN_OUT_OF_RANGE } hwn_cause;
 
 typedef struct hwn_failure {
     hwn_cause cause;

@@ -45,6 +45,10 @@ void hwn_raise(PyObject *function, const hwn_job *job)
     switch (job->failure.cause) {
     case HWN_NO_CAUSE: break;
     case HWN_NO_MEMORY: PyErr_NoMemory(); break;
+    case HWN_FORKED:
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the process was forked within a mapped call: its threads are gone");
+        break;
     case HWN_OUT_OF_RANGE:
         value = PyLong_FromLongLong(job->failure.value);
         if (value)
@@ -189,6 +193,8 @@ static int run_long(hwn_job *job)
     if (release)
         PyEval_RestoreThread(job->thread);
     job->thread = NULL;
+    if (status == HW_SYSTEM)
+        hwn_fail(job, 0, HWN_FORKED, 0, 0);
     return status == HW_OK ? 0 : -1;
 }
 
