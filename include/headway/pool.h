@@ -4,7 +4,7 @@
  *
  *     static void square(void *ctx, size_t begin, size_t end, unsigned worker);
  *
- *     hw_loop loop = {.length = n, .chunk = 8192, .body = square, .context = data};
+ *     hw_loop loop = {.length = n, .chunk = 1, .body = square, .context = data};
  *     hw_status s = hw_pool_parallel_for(hw_pool_shared(), &loop, 0);
  *
  * One process-wide pool is made on first use. Its size is HEADWAY_NUM_THREADS where that is set to
@@ -16,12 +16,13 @@
  * The pool survives fork(): the child keeps the number of threads and makes workers of its own.
  * Loops that other threads had under way in the parent do not exist in the child.
  *
- * Chunks are a function of `length` and `chunk` alone and are taken dynamically. The calling thread
- * is worker 0 and starts at once, alone; the others are woken only when what is left, extrapolated
- * from what is done, is worth what waking a core costs (10 us to the waker, 80 to the sleeper). One
- * chunk is never divided among workers: choose `chunk` so that there are many (64 and more) and a
- * chunk is worth handing out (a microsecond and more), where both can be had. Neighbouring chunks
- * are taken together where they are quick, so small ones cost little.
+ * Chunks are a function of `length`, `chunk` and `unit` alone and are taken dynamically. The
+ * calling thread is worker 0 and starts at once, alone; the others are woken only when what is
+ * left, extrapolated from what is done, is worth what waking a core costs (10 us to the waker, 80
+ * to the sleeper). One chunk is never divided among workers; quick ones are taken many at a time
+ * and handed to the body together. So a small chunk costs nothing, and one that is not small keeps
+ * cores idle where elements are slow: make it the least that is worth having on a core of its own,
+ * one element or one unit as a rule.
  */
 #ifndef HEADWAY_POOL_H
 #define HEADWAY_POOL_H
@@ -38,10 +39,11 @@ extern "C" {
 typedef struct hw_pool hw_pool;
 
 /*
- * Handles elements [begin, end), a part of one chunk. `worker` is in [0, threads) and no two calls
- * of one loop run at the same time with the same number: use it to index scratch space. A chunk
- * reaches body in one or more pieces, in order, all from one worker: elements must not depend on
- * where the pieces are cut.
+ * Handles elements [begin, end): a piece of one chunk, or several neighbouring chunks. `worker` is
+ * in [0, threads) and no two calls of one loop run at the same time with the same number: use it to
+ * index scratch space. All of a chunk reaches body in order and from one worker. Elements must not
+ * depend on where the pieces are cut, but that every piece begins and ends at a multiple of the
+ * unit or at the loop's end.
  */
 typedef void (*hw_loop_body)(void *context, size_t begin, size_t end, unsigned worker);
 
@@ -50,9 +52,8 @@ typedef bool (*hw_loop_poll)(void *context);
 
 typedef struct hw_loop {
     size_t length; /* elements */
-    size_t chunk;  /* elements a chunk, at least 1 */
-    size_t unit;   /* pieces of a chunk are cut at multiples of this many elements from its
-                      start; 0 means 1 */
+    size_t chunk;  /* elements a chunk, at least 1; rounded up to whole units */
+    size_t unit;   /* pieces are cut at multiples of this many elements; 0 means 1 */
     hw_loop_body body;
     hw_loop_poll poll; /* nullable */
     void *context;     /* handed to body and poll */

@@ -120,52 +120,44 @@ static inline uint64_t ticks(void)
 #endif
 }
 
-/* Handles the loop's first elements while pieces are quick, 1, 15, then each three times all before
- * it, up to the first chunk's end. Returns how many; the last piece's size and ticks in *piece and
- * *took. */
-static size_t warm_up(const hw_loop *loop, size_t *piece, uint64_t *took)
+/* Handles the loop's first elements while pieces are quick: 1, 15, then three times all before, in
+ * units. Returns how many; the last piece's size and ticks in *piece and *took. */
+static size_t warm_up(const hw_loop *loop, size_t unit, size_t *piece, uint64_t *took)
 {
-    size_t end = loop->length < loop->chunk ? loop->length : loop->chunk;
-    size_t unit = loop->unit ? loop->unit : 1, size = unit, at = 0;
+    size_t size = unit, at = 0, left = loop->length;
     uint64_t before = ticks(), after;
     for (;;) {
-        size = size < end - at ? size : end - at;
+        size = size < left ? size : left;
         loop->body(loop->context, at, at + size, 0);
         at += size;
+        left -= size;
         *piece = size;
-        if (at == loop->length)
+        if (left == 0)
             return at;
         after = ticks();
         *took = after - before;
-        if (at == end || *took > QUICK)
+        if (*took > QUICK)
             return at;
         before = after;
         size_t factor = at == unit ? 15 : 3;
-        size = at <= end / factor ? at * factor : end;
+        size = at <= left / factor ? at * factor : left;
     }
 }
 
-/* All that follows the first `done` elements. */
-static hw_status run_rest(hw_pool *pool, const hw_loop *loop, unsigned threads, hw_hand *h,
-                          int64_t warm)
+/* All that follows the hand's first elements, which took `warm` ns. */
+static hw_status run_rest(hw_run *r, hw_hand *h, unsigned threads, int64_t warm)
 {
-    size_t chunks = (loop->length - 1) / loop->chunk + 1;
-    threads = threads ? threads : hw_pool_threads(pool);
+    threads = threads ? threads : hw_pool_threads(r->pool);
     threads = threads < HW_MAX_THREADS ? threads : HW_MAX_THREADS;
-    threads = threads < chunks ? threads : (unsigned)chunks;
+    threads = threads < r->chunks ? threads : (unsigned)r->chunks;
     threads = hw_crew_inside ? 1 : threads;
-
-    hw_run r;
-    r.loop = loop;
-    r.pool = pool;
-    r.chunks = chunks;
-    r.crew = NULL;
-    atomic_init(&r.next, 1);
-    atomic_init(&r.cancelled, false);
-    atomic_init(&r.limit, threads - 1);
-    atomic_init(&r.wanted, 0);
-    atomic_init(&r.helpers, 0);
-    h->run = &r;
+    size_t next = (h->at - 1) / r->chunk + 1;
+    h->end = next < r->chunks ? next * r->chunk : r->loop->length;
+    atomic_init(&r->next, next);
+    atomic_init(&r->cancelled, false);
+    atomic_init(&r->limit, threads - 1);
+    atomic_init(&r->wanted, 0);
+    atomic_init(&r->helpers, 0);
 
     bool outermost = threads > 1;
     if (outermost)
@@ -175,22 +167,27 @@ static hw_status run_rest(hw_pool *pool, const hw_loop *loop, unsigned threads, 
         hw_crew_inside = false;
     if (!whole)
         return HW_SYSTEM;
-    return hw_run_cancelled(&r) ? HW_CANCELLED : HW_OK;
+    return hw_run_cancelled(r) ? HW_CANCELLED : HW_OK;
 }
 
 hw_status hw_pool_parallel_for(hw_pool *pool, const hw_loop *loop, unsigned threads)
 {
     if (loop->length == 0)
         return HW_OK;
-    size_t piece;
-    uint64_t took;
-    size_t done = warm_up(loop, &piece, &took);
+    size_t unit = loop->unit ? loop->unit : 1, piece;
+    uint64_t took = 0;
+    size_t done = warm_up(loop, unit, &piece, &took);
     if (done == loop->length)
         return HW_OK;
-    size_t chunk_end = loop->length < loop->chunk ? loop->length : loop->chunk;
-    hw_hand h = {.at = done, .end = chunk_end, .edge = chunk_end};
-    h.batch = h.last = h.total = piece;
-    return run_rest(pool, loop, threads, &h, (int64_t)(took / TICKS_PER_NS));
+    hw_run r;
+    r.loop = loop;
+    r.pool = pool;
+    r.crew = NULL;
+    r.chunk = loop->chunk < loop->length ? loop->chunk : loop->length;
+    r.chunk += (unit - r.chunk % unit) % unit;
+    r.chunks = (loop->length - 1) / r.chunk + 1;
+    hw_hand h = {.run = &r, .at = done, .batch = piece, .last = piece, .total = piece};
+    return run_rest(&r, &h, threads, (int64_t)(took / TICKS_PER_NS));
 }
 
 /* ---- the pool -------------------------------------------------------------------------------- */

@@ -7,15 +7,16 @@
  *   crew.c  the worker threads: made, woken, sent to loops, forgotten in a forked child
  *
  * A loop under way is a `run` on its caller's stack. Chunks are handed out by one atomic counter.
- * Whoever works on a run (the caller, and helpers from the crew) does so in batches: as many whole
- * chunks, or as much of one chunk, as take about HW_TARGET. The clock is read between batches only.
- * After each batch, whoever finished it looks at how much is left and at its own pace; where what
- * is left would keep one thread more busy for longer than HW_WORTH, it asks the crew for one.
- * Nobody else ever wakes anybody, so a short loop costs a few clock reads and no system call, and a
- * long one gathers its helpers in a tree: each that arrives may ask for more.
+ * Whoever works on a run (the caller, and helpers from the crew) does so in batches, one call of
+ * body each: as many whole chunks, or as much of one chunk, as take about HW_TARGET. The clock is
+ * read between batches only. After each batch, whoever finished it looks at how much is left and at
+ * its own pace; where what is left would keep one thread more busy for longer than HW_WORTH, it
+ * asks the crew for one. Nobody else ever wakes anybody, so a short loop costs a few clock reads
+ * and no system call, and a long one gathers its helpers in a tree: each that arrives may ask for
+ * more.
  *
  * Why every element is handled exactly once: `next` moves only by compare-and-swap, so each chunk
- * has one taker, which finishes it, piece after piece, before it takes another or leaves. The
+ * has one taker, which finishes it, batch after batch, before it takes another or leaves. The
  * caller returns when `next` has reached the end and, under the crew's lock, it sees no helper on
  * the run and has taken the run off the list where helpers find it.
  *
@@ -91,6 +92,7 @@ struct hw_crew {
 struct hw_run {
     const hw_loop *loop;
     hw_pool *pool;
+    size_t chunk; /* elements, a multiple of the unit */
     size_t chunks;
     _Atomic size_t next;     /* the next chunk to take */
     _Atomic bool cancelled;  /* set by the caller only */
@@ -115,7 +117,6 @@ typedef struct hw_hand {
     hw_run *run;
     unsigned number;
     size_t at, end; /* elements taken and not yet handled */
-    size_t edge;    /* where the chunk of `at` ends */
     size_t batch;   /* elements the next batch should have, a multiple of the unit */
     size_t total;   /* elements handled so far */
     size_t last;    /* elements of the last batch */

@@ -47,21 +47,29 @@ static void expect(record *r, bool holds, const char *otherwise)
         atomic_store(&r->wrong, otherwise);
 }
 
+static size_t units(const hw_loop *loop) { return loop->unit ? loop->unit : 1; }
+
+/* Chunks are rounded up to whole units. */
+static size_t chunk_length(const hw_loop *loop)
+{
+    size_t chunk = loop->chunk < loop->length ? loop->chunk : loop->length;
+    return (chunk + units(loop) - 1) / units(loop) * units(loop);
+}
+
 static void check_piece(record *r, size_t begin, size_t end, unsigned worker)
 {
-    size_t chunk = r->loop->chunk, unit = r->loop->unit ? r->loop->unit : 1;
-    size_t k = begin / chunk, chunk_begin = k * chunk;
-    size_t chunk_end =
-        chunk_begin + chunk < r->loop->length ? chunk_begin + chunk : r->loop->length;
-    unsigned nobody = 0;
-    expect(r, begin < end && end <= r->loop->length, "a piece is empty or beyond the end");
-    expect(r, end <= chunk_end, "a piece crosses a chunk's end");
-    expect(r, (begin - chunk_begin) % unit == 0, "a piece begins off the unit");
-    expect(r, end == chunk_end || (end - chunk_begin) % unit == 0, "a piece ends off the unit");
-    if (!atomic_compare_exchange_strong(&r->chunks[k].owner, &nobody, worker + 1))
-        expect(r, nobody == worker + 1, "a chunk went to two workers");
-    expect(r, r->chunks[k].next == begin, "a chunk's pieces are not in order");
-    r->chunks[k].next = end;
+    size_t chunk = chunk_length(r->loop), length = r->loop->length;
+    expect(r, begin < end && end <= length, "a piece is empty or beyond the end");
+    expect(r, begin % units(r->loop) == 0, "a piece begins off the unit");
+    expect(r, end == length || end % units(r->loop) == 0, "a piece ends off the unit");
+    for (size_t k = begin / chunk; k * chunk < end; k++) {
+        size_t from = k * chunk > begin ? k * chunk : begin;
+        unsigned nobody = 0;
+        if (!atomic_compare_exchange_strong(&r->chunks[k].owner, &nobody, worker + 1))
+            expect(r, nobody == worker + 1, "a chunk went to two workers");
+        expect(r, r->chunks[k].next == from, "a chunk's pieces are not in order");
+        r->chunks[k].next = (k + 1) * chunk < end ? (k + 1) * chunk : end;
+    }
 }
 
 static void body(void *context, size_t begin, size_t end, unsigned worker)
@@ -90,9 +98,10 @@ static record *record_new(hw_loop *loop, unsigned threads)
     r->loop = loop;
     r->threads = threads;
     r->count = calloc(loop->length + 1, 1);
-    r->chunks = calloc(loop->length / loop->chunk + 1, sizeof *r->chunks);
-    for (size_t k = 0; k <= loop->length / loop->chunk; k++)
-        r->chunks[k].next = k * loop->chunk;
+    size_t chunk = loop->length ? chunk_length(loop) : 1;
+    r->chunks = calloc(loop->length / chunk + 1, sizeof *r->chunks);
+    for (size_t k = 0; k <= loop->length / chunk; k++)
+        r->chunks[k].next = k * chunk;
     loop->body = body;
     loop->context = r;
     return r;
