@@ -471,7 +471,7 @@ static hw_status run(Call *c, const hw_plan *plan, void *result, Frame *frame)
     if (split) {
         Split s = {.call = c, .plan = plan, .frame = frame};
         hw_loop loop = {.length = (size_t)c->sizes[f->split],
-                        .chunk = 65536,
+                        .chunk = 16,
                         .unit = 16,
                         .body = split_piece,
                         .poll = split_poll,

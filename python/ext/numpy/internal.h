@@ -140,7 +140,7 @@ static inline void hwn_job_init(hwn_job *job, const hw_mapping *m, ptrdiff_t len
     job->mapping = m;
     job->prepare = NULL;
     job->length = length;
-    job->chunk = 8192;
+    job->chunk = 64;
     job->unit = 64;
     job->in_order = false;
     job->attached = true;

@@ -51,7 +51,7 @@ void hwn_places_layout(hwn_places *p)
     }
     if (p->job.mapping->n_dims) {
         p->job.unit = 1;
-        p->job.chunk = all < 8 ? 8192 : all > 65536 ? 1 : 65536 / all;
+        p->job.chunk = 1;
     }
     p->block = together == 0 ? 1024 : together >= SCRATCH ? 1 : SCRATCH / together;
     p->block = p->block < p->job.length ? p->block : p->job.length;

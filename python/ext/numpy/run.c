@@ -128,7 +128,7 @@ static ptrdiff_t run_short(hwn_job *job)
             return n;
         uint64_t took = hwn_ticks() - start;
         if (took > SLOW * (uint64_t)done) {
-            job->unit = 1;
+            job->unit = job->chunk = 1;
             return done;
         }
         if (took > LIMIT / GROWTH && done >= 64)
