@@ -517,7 +517,14 @@ def _generator() -> str:
 
     made = hashlib.sha256(__version__.encode())
     deciding = ("_bind.py", "_mapping.py", "_roles.py", "_shapes.py")
-    for name in (*deciding, "_codegen.py", "_compile.py", "_vector.py", "vector_math.c"):
+    for name in (
+        *deciding,
+        "_codegen.py",
+        "_compile.py",
+        "_vector.py",
+        "vector_math.c",
+        "vector_tables.h",
+    ):
         made.update(Path(__file__).with_name(name).read_bytes())
     return made.hexdigest()
 

@@ -36,6 +36,7 @@ FUNCTIONS: dict[str, tuple[str, int]] = {
 """What vector_math.c defines: the type, and how many arguments there are of it."""
 
 SOURCE = Path(__file__).with_name("vector_math.c")
+_TABLES = SOURCE.with_name("vector_tables.h")
 
 # Fusing sin(x) and cos(x) into sincos would take one of the values from libm, elsewhere than in a
 # vectorised loop; with cos unknown to the compiler there is nothing to fuse.
@@ -133,8 +134,9 @@ def compiled(
     signgam : bool
         Without lgamma.
     """
-    source = SOURCE.read_bytes()
-    arguments = ["-O2", "-std=gnu11", "-fPIC", "-fno-builtin", "-ffunction-sections", *machine]
+    source = SOURCE.read_bytes() + _TABLES.read_bytes()
+    arguments = ["-O2", "-std=gnu11", "-ffp-contract=off", "-fPIC", "-fno-builtin", *machine]
+    arguments.append("-ffunction-sections")
     if signgam:
         arguments.append("-DHW_SIGNGAM")
     key = hashlib.sha256(

@@ -469,15 +469,26 @@ def test_scalars_are_read_and_their_functions_computed_once() -> None:
 
 
 def test_results_do_not_depend_on_the_widest_instructions() -> None:
-    """SLEEF's deterministic functions: one value on every processor that has FMA."""
+    """One value on every processor that has FMA."""
     if "__AVX2__" not in _toolchain.find().macros(["-march=native"]):
         pytest.skip("this processor has no AVX2")
-    x = np.random.default_rng(4).uniform(-3, 3, 1000)
-    wide, narrow = np.empty(1000), np.empty(1000)
-    run(kernels("vector").guarded, [x, wide], 1000)
+    rng = np.random.default_rng(4)
+    x, a, b = rng.uniform(-3, 3, 1000), *rng.uniform(0.1, 12, (2, 1000))
     flags = ["-mno-avx512f", "-mavx2", "-mfma"]
-    run(hw.compile(KERNELS, math="vector", flags=flags).guarded, [x, narrow], 1000)
-    assert same_bits(wide, narrow)
+    narrow = hw.compile(KERNELS, math="vector", flags=flags)
+    needed = symbols(narrow.guarded)
+    assert "avx2" in needed
+    assert "avx512" not in needed
+    for name, inputs in (("guarded", [x]), ("beta_logpdf", [a, b, abs(x) / 3]), ("five", [x] * 5)):
+        outs = np.empty((2, 1000))
+        for k, out in zip((kernels("vector"), narrow), outs, strict=True):
+            run(getattr(k, name), [*inputs, out], 1000)
+        assert same_bits(*outs)
+
+
+def test_the_tables_of_vector_math_are_what_their_program_makes() -> None:
+    program = Path(__file__).parents[2] / "tools/vector_tables.py"
+    subprocess.run([sys.executable, str(program), "--check"], check=True)
 
 
 def test_only_flags_that_a_result_explains_are_raised() -> None:
@@ -546,10 +557,21 @@ def test_vector_functions_are_correct_to_one_ulp(name: str) -> None:
     real, count = _vector.FUNCTIONS[name]
     rng = np.random.default_rng(11)
     special = [0, -0.0, 1, -1, 2, -2, 0.5, -2.5, 3, np.inf, -np.inf, np.nan, 1e-310, -1e-310, 1e300]
-    special += [-2.7476826467274127, -3.1435808883499799, 709.9, -745.1, 26.6, 171.6, -170.5, 1e-42]
+    near = [1 + 1e-9, 1 - 1e-9, 2 + 1e-9, 0.98, 1.03, 7.999, 8.0, 1e15, 1e17, 0.499, -0.02, 1e-17]
+    special += [
+        *near,
+        -2.7476826467274127,
+        -3.1435808883499799,
+        709.9,
+        -745.1,
+        26.6,
+        171.6,
+        -170.5,
+        1e-42,
+    ]
     drawn = [
         np.array(special), rng.normal(size=3000), rng.uniform(-800, 800, 3000),
-        rng.uniform(-30, 30, 3000), 10.0 ** rng.uniform(-320, 308, 3000),
+        rng.uniform(-30, 30, 3000), rng.uniform(-1, 2, 3000), 10.0 ** rng.uniform(-320, 308, 3000),
     ]  # fmt: skip
     with np.errstate(over="ignore"):
         x = np.concatenate(drawn).astype("f4" if real == "float" else "f8")
