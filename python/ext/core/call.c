@@ -39,14 +39,15 @@ static inline void clear_slots(const Function *f, unsigned char *slots)
 
 /* ---- plain values and pointers -------------------------------------------------------------- */
 
-/* Marks the handles among the arguments as in use, or no longer. */
+/* Marks the handles among the arguments as in use, or no longer. Before they are converted: what an
+ * argument's conversion runs, or another thread, may try to free the one before it. */
 static inline void use_handles(const Function *f, PyObject *const *args, int by)
 {
     if (!f->takes_handles)
         return;
     for (int i = 0; i < f->n_params; i++)
-        if (f->params[i].element && pointer_check(f->state, args[i]))
-            atomic_fetch_add_explicit(&((Pointer *)args[i])->users, by, memory_order_acq_rel);
+        if (f->params[i].element)
+            memory_use(f->state, args[i], by);
 }
 
 static inline void invoke(const Function *f, void *slots, hw_value *result, Frame *frame)
@@ -141,18 +142,18 @@ static PyObject *call_simple(PyObject *self, PyObject *const *args, size_t nargs
     PyObject *r = NULL;
     Frame frame;
     hw_value result;
+    use_handles(f, args, 1);
     int outcome = convert_arguments(f, args, slots, &keep);
     if (HW_LIKELY(outcome == CONVERTED)) {
-        use_handles(f, args, 1);
         frame_push(&frame, f->state);
         invoke(f, slots, &result, &frame);
-        use_handles(f, args, -1);
         r = HW_LIKELY(!frame.error) ? convert_from_value(f->result, &result)
                                     : raise_callback_error(&frame);
     } else if (outcome == MAPPED) {
         const hw_numpy_hooks *numpy = numpy_hooks(f->state, true);
         r = numpy ? numpy->map(self, f->mapping, args, n, NULL) : NULL;
     }
+    use_handles(f, args, -1);
     keep_fini(&keep);
     return r;
 }
@@ -303,7 +304,9 @@ void call_release(Function *f, void *address)
     hw_value result;
     Frame frame;
     frame_push(&frame, f->state);
-    invoke(f, slots, &result, &frame);
+    call_let_go(f, &frame, f->release_gil);
+    hw_plan_call(&f->plan, f->fn, slots, &result);
+    call_come_back(f, &frame);
     if (frame.error)
         raise_callback_error(&frame);
 }

@@ -4,6 +4,7 @@
 #define HEADWAY_EXT_CALL_H
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "core.h"
@@ -25,6 +26,29 @@ static inline void frame_pop(Frame *frame)
     hw_thread.top = frame->previous;
 }
 
+/* Takes the function's lock, never waiting for it with the GIL, and lets the GIL go if asked to. */
+static inline void call_let_go(const Function *f, Frame *frame, bool release_gil)
+{
+    if (release_gil || f->lock)
+        frame->saved = PyEval_SaveThread();
+    if (f->lock)
+        pthread_mutex_lock(f->lock);
+    if (f->lock && !release_gil) {
+        PyEval_RestoreThread(frame->saved);
+        frame->saved = NULL;
+    }
+}
+
+/* Closes the call, as frame_pop does, and undoes call_let_go. */
+static inline void call_come_back(const Function *f, Frame *frame)
+{
+    frame_pop(frame);
+    if (f->lock)
+        pthread_mutex_unlock(f->lock);
+    if (frame->saved)
+        PyEval_RestoreThread(frame->saved);
+}
+
 static inline Site site_of(const Function *f, int param, Py_ssize_t position)
 {
     const Param *p = &f->params[param];
@@ -39,7 +63,7 @@ PyObject *raise_callback_error(Frame *frame);
 typedef struct Local {
     PyObject *given;  /* borrowed; NULL: none */
     PyObject *object; /* owned: what the call made for an output */
-    Pointer *user;    /* borrowed: a handle that is in use */
+    PyObject *user;   /* borrowed: what may belong to a handle, counted as in use */
     hw_value value;   /* an output's or a size's storage, as C lays it out */
     Py_ssize_t position;
     bool by_value; /* the storage is passed by address and read back */

@@ -379,6 +379,8 @@ static int from_value(CType *t, void **to, Value *v, const Site *site, Keep *kee
 {
     if (!fits_pointee(t->c.target, &v->type->c))
         return site_error(site, PyExc_TypeError, "expected %U, got %U", t->name, v->type->name);
+    if (memory_alive(t->state, v->owner) < 0)
+        return -1;
     *to = v->data;
     return keep_argument(keep, (PyObject *)v);
 }
@@ -692,7 +694,9 @@ static int put_record(CType *t, void *to, PyObject *value, const Site *site, Kee
         Value *v = (Value *)value;
         if (!hw_type_same(&v->type->c, &t->c) || v->size < t->c.size)
             return site_error(site, PyExc_TypeError, "expected %U, got %U", t->name, v->type->name);
-        memcpy(to, v->data, t->c.size);
+        if (memory_alive(t->state, v->owner) < 0)
+            return -1;
+        memmove(to, v->data, t->c.size);   /* it may be assigned to itself */
         return keep_argument(keep, value); /* what its pointers point into lives with it */
     }
     if (PyDict_Check(value) || PyTuple_Check(value) || PyList_Check(value) ||
@@ -765,7 +769,7 @@ PyObject *convert_from_c(CType *t, const void *from, PyObject *owner, bool recei
         memcpy(&p, from, sizeof(p));
         if (t->c.target->kind == HW_CHAR && (t->c.target_const || received))
             return string_from_c(p);
-        return pointer_new(t, p, owner);
+        return pointer_new(t, p, memory_root(t->state, owner));
     }
     if (kind == HW_VOID)
         Py_RETURN_NONE;

@@ -10,8 +10,10 @@
  *   CType                        complete() happens before the type is shared; immutable after,
  *                                but for dtype (set once)
  *   Function                     immutable after it is made, but for ufunc (set once)
- *   Value.keep, Pointer.children the GIL, or a critical section of the object without one
- *   Pointer.status, users        atomic
+ *   Value.keep, Pointer.kept     the GIL, or a critical section of the object without one
+ *   Pointer's family             the mutex in pointer.c, which is never held while Python runs
+ *   Pointer.status, users        atomic: a call counts itself in and then looks at the status, who
+ *                                frees sets the status and then looks at the count
  *   Frame                        its own thread
  *   Callback                     immutable; alive is atomic
  */
@@ -232,8 +234,7 @@ struct Value {
     size_t size;     /* bytes that may be touched */
     size_t count;    /* elements, for an array (a flexible one's real length) */
     PyObject *owner; /* NULL: data is this object's own allocation */
-    PyObject *keep;  /* dict: offset -> object a stored pointer points into; on the owner */
-    Py_ssize_t exports;
+    PyObject *keep;  /* dict: address -> objects that stored pointers point into; on the owner */
     PyObject *weakrefs;
 };
 
@@ -243,8 +244,15 @@ Value *value_new(CType *type, size_t size, size_t count); /* zeroed */
 Value *value_view(CType *type, void *data, PyObject *owner);
 /* Initialises from keywords, a sequence, a mapping, a string or another value. -1 on error. */
 int value_initialise(Value *value, PyObject *init, PyObject *kwargs);
-/* Keeps what the pointer stored at this address points into alive as long as the memory. */
-int memory_keep(PyObject *owner, const void *at, Keep *keep);
+/* Keeps what was stored in these bytes points into alive as long as the memory, or until something
+ * else is stored in the same place. */
+int memory_keep(PyObject *owner, const void *at, size_t size, Keep *keep);
+bool memory_holds_pointers(const hw_type *type);
+/* The bytes before and after this address in its block, where Python owns the block; else false. */
+bool memory_room(State *state, PyObject *owner, const void *at, size_t *before, size_t *after);
+/* Writes a value of `type` at `to`, in memory of `owner`, and keeps what it points into. */
+int memory_store(CType *type, void *to, PyObject *owner, PyObject *value, const Site *site,
+                 PyObject *callback_spec);
 /* Field access shared by values and pointers to structs. `owner` holds `data`. */
 PyObject *member_get(CType *type, void *data, PyObject *owner, PyObject *name);
 int member_set(CType *type, void *data, PyObject *owner, PyObject *name, PyObject *value);
@@ -256,12 +264,12 @@ enum { HANDLE_LIVE, HANDLE_FREED };
 struct Pointer {
     PyObject_HEAD CType *type;
     void *address;
-    PyObject *owner;    /* what the address points into, or the parent handle; nullable */
-    Function *release;  /* an owned handle: what frees it; NULL: not owned */
-    PyObject *children; /* dict: "children" -> list of weak references to handles that go first,
-                           address -> objects kept alive for pointers stored there */
+    PyObject *owner;   /* what the address points into, or the parent handle; nullable */
+    Function *release; /* an owned handle: what frees it; NULL: not owned */
+    PyObject *kept;    /* dict: address -> objects kept alive for pointers stored there; nullable */
+    Pointer *parent, *first_child, *next, *previous; /* handles that go before this one; borrowed */
     atomic_int status;
-    atomic_int users; /* calls in progress that were given the handle */
+    atomic_int users; /* calls in progress that were given the handle, or memory of it */
     PyObject *weakrefs;
 };
 
@@ -275,7 +283,18 @@ int pointer_address(Pointer *p, void **address);
 /* Takes the right to free: the handle is freed from here on. -1 and an exception where it is freed
  * already or in use by a call. Live children are freed first. */
 int pointer_take(Pointer *p);
-void pointer_give_back(Pointer *p); /* the freeing call failed */
+void pointer_give_back(Pointer *p);  /* the freeing call failed */
+PyObject *pointer_freed(Pointer *p); /* raises UseAfterFreeError; NULL */
+void pointer_forget(Pointer *p);     /* the freeing call succeeded: lets go of what was kept */
+
+/* Memory, and every handle it belongs to: -1 and UseAfterFreeError where one of them is freed. */
+int memory_alive(State *state, PyObject *object);
+/* What has to live for what a pointer read from the object's memory points to: the object that owns
+ * the memory, or keeps something for it. Borrowed; NULL where Python has no part in it. A walk
+ * along a linked list would else hold every node it passed. */
+PyObject *memory_root(State *state, PyObject *object);
+/* Counts a call that was given the object in (1) or out (-1). Before the address is read. */
+void memory_use(State *state, PyObject *object, int by);
 
 /* ---- functions ------------------------------------------------------------------------------ */
 

@@ -586,6 +586,64 @@ static PyObject *get_dtype(PyObject *self, void *closure)
     return ctype_dtype((CType *)self);
 }
 
+/* The bytes of a struct whose flexible array member is to hold what `given` has for it: a sequence,
+ * or a number of elements. -1 and an exception where it is neither. */
+static Py_ssize_t flexible_size(CType *t, PyObject *given, Py_ssize_t size)
+{
+    const hw_field *f = t->c.count ? &t->c.fields[t->c.count - 1] : NULL;
+    if (!f || f->type->kind != HW_ARRAY || f->type->count != HW_FLEXIBLE || !given ||
+        !PyDict_Check(given))
+        return size;
+    PyObject *value = PyDict_GetItemString(given, f->name);
+    if (!value)
+        return size;
+    Py_ssize_t n = PyLong_Check(value) ? PyLong_AsSsize_t(value) : PyObject_Size(value), bytes;
+    if (n == -1 && PyErr_Occurred())
+        return -1;
+    Py_ssize_t each = (Py_ssize_t)f->type->target->size;
+    if (n < 0 || __builtin_mul_overflow(n, each, &bytes) ||
+        __builtin_add_overflow(bytes, (Py_ssize_t)f->offset, &bytes)) {
+        PyErr_Format(PyExc_ValueError, "%U.%s cannot have %R elements", t->name, f->name, value);
+        return -1;
+    }
+    return bytes > size ? bytes : size;
+}
+
+/* Without the flexible member where only its length is given: it starts as zeros. */
+static PyObject *without_length(CType *t, PyObject *given)
+{
+    if (!given || !PyDict_Check(given) || !t->c.count)
+        return Py_XNewRef(given);
+    const hw_field *f = &t->c.fields[t->c.count - 1];
+    PyObject *value = PyDict_GetItemString(given, f->name);
+    if (f->type->kind != HW_ARRAY || f->type->count != HW_FLEXIBLE || !value ||
+        !PyLong_Check(value))
+        return Py_NewRef(given);
+    PyObject *rest = PyDict_Copy(given);
+    if (rest && PyDict_DelItemString(rest, f->name) < 0)
+        Py_CLEAR(rest);
+    return rest;
+}
+
+static PyObject *make_value(CType *t, PyObject *init, PyObject *kwargs)
+{
+    Py_ssize_t size = ctype_size(t);
+    bool record = t->c.kind != HW_ARRAY;
+    if (size >= 0 && record)
+        size = flexible_size(t, kwargs ? kwargs : init, size);
+    if (size < 0)
+        return NULL;
+    Value *v = value_new(t, (size_t)size, record ? 1 : t->c.count);
+    PyObject *given = record ? without_length(t, init) : Py_XNewRef(init);
+    PyObject *named = record ? without_length(t, kwargs) : Py_XNewRef(kwargs);
+    bool failed = !v || (init && !given) || (kwargs && !named);
+    if (failed || value_initialise(v, given, named) < 0)
+        Py_CLEAR(v);
+    Py_XDECREF(given);
+    Py_XDECREF(named);
+    return (PyObject *)v;
+}
+
 static PyObject *ctype_call(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     CType *t = (CType *)self;
@@ -616,13 +674,7 @@ static PyObject *ctype_call(PyObject *self, PyObject *args, PyObject *kwargs)
     if (n > 1)
         return PyErr_Format(PyExc_TypeError, "%U takes keywords or one initialiser, got %zd",
                             t->name, n);
-    Py_ssize_t size = ctype_size(t);
-    if (size < 0)
-        return NULL;
-    Value *v = value_new(t, (size_t)size, t->c.kind == HW_ARRAY ? t->c.count : 1);
-    if (v && value_initialise(v, n ? PyTuple_GET_ITEM(args, 0) : NULL, kwargs) < 0)
-        Py_CLEAR(v);
-    return (PyObject *)v;
+    return make_value(t, n ? PyTuple_GET_ITEM(args, 0) : NULL, kwargs);
 }
 
 static PyObject *ctype_instancecheck(PyObject *self, PyObject *o)
@@ -633,8 +685,10 @@ static PyObject *ctype_instancecheck(PyObject *self, PyObject *o)
         have = ((Value *)o)->type;
     else if (pointer_check(t->state, o))
         have = ((Pointer *)o)->type;
-    else if (t->enum_class)
-        return PyBool_FromLong(PyObject_IsInstance(o, t->enum_class) == 1);
+    else if (t->enum_class) {
+        int is = PyObject_IsInstance(o, t->enum_class);
+        return is < 0 ? NULL : PyBool_FromLong(is);
+    }
     return PyBool_FromLong(have && hw_type_same(&have->c, &t->c));
 }
 

@@ -256,14 +256,15 @@ static int convert_input(Call *c, const hw_plan *plan, int i)
     void *slot = slot_of(c, plan, i);
     PyObject *given = c->locals[i].given;
     Site site = site_of(c->f, i, c->locals[i].position);
+    if (p->element) { /* a handle that is to be freed must not be in use, but what it depends on */
+        bool taken = i == c->f->consumes && pointer_check(c->f->state, given);
+        c->locals[i].user = taken ? ((Pointer *)given)->owner : given;
+        memory_use(c->f->state, c->locals[i].user, 1);
+    }
     if (p->n_dims >= 0)
         return call_array(c, i, slot);
     if (p->role == ROLE_INOUT)
         return convert_inout(c, i, slot);
-    if (given && p->element && pointer_check(c->f->state, given) && i != c->f->consumes) {
-        c->locals[i].user = (Pointer *)given;
-        atomic_fetch_add_explicit(&c->locals[i].user->users, 1, memory_order_acq_rel);
-    }
     return convert_to_slot(p->type, slot, given, &site, &c->keep, p->callback, p->nullable);
 }
 
@@ -459,14 +460,7 @@ static hw_status run(Call *c, const hw_plan *plan, void *result, Frame *frame)
     hw_status status = HW_OK;
     bool split = can_split(c, plan);
     frame_push(frame, f->state);
-    if (f->release_gil || f->lock || split)
-        frame->saved = PyEval_SaveThread();
-    if (f->lock)
-        pthread_mutex_lock(f->lock);
-    if (frame->saved && f->lock && !f->release_gil) {
-        PyEval_RestoreThread(frame->saved);
-        frame->saved = NULL;
-    }
+    call_let_go(f, frame, f->release_gil || split);
     errno = f->status ? 0 : errno;
     if (split) {
         Split s = {.call = c, .plan = plan, .frame = frame};
@@ -481,11 +475,7 @@ static hw_status run(Call *c, const hw_plan *plan, void *result, Frame *frame)
     } else {
         hw_plan_call(plan, f->fn, c->frame, result);
     }
-    frame_pop(frame);
-    if (f->lock)
-        pthread_mutex_unlock(f->lock);
-    if (frame->saved)
-        PyEval_RestoreThread(frame->saved);
+    call_come_back(f, frame);
     return status;
 }
 
@@ -655,7 +645,8 @@ static int hang_callbacks(Call *c)
         long at = keep && PyLong_Check(keep) ? PyLong_AsLong(keep) : -1;
         Py_XDECREF(keep);
         PyObject *holder = at >= 0 && at < f->n_params ? c->locals[at].given : NULL;
-        if (holder && c->keep.n && memory_keep(holder, (char *)f + 1 + i, &c->keep) < 0)
+        if (holder && c->keep.n &&
+            memory_keep(holder, (char *)f + 1 + i, sizeof(void *), &c->keep) < 0)
             return -1;
     }
     return PyErr_Occurred() ? -1 : 0;
@@ -675,8 +666,13 @@ static PyObject *results(Call *c, void *raw, Frame *frame)
         value = finish_result(c, raw);
     if (value) {
         int ok = check_status(c, value, outputs);
-        if (ok == 0 && f->consumes >= 0 && pointer_check(f->state, c->locals[f->consumes].given))
-            pointer_give_back((Pointer *)c->locals[f->consumes].given);
+        PyObject *handle = f->consumes >= 0 ? c->locals[f->consumes].given : NULL;
+        if (handle && pointer_check(f->state, handle)) {
+            if (ok == 0)
+                pointer_give_back((Pointer *)handle);
+            else
+                pointer_forget((Pointer *)handle);
+        }
         if (ok == 1 && hang_callbacks(c) == 0)
             r = pack(c, value, outputs);
     }
@@ -734,7 +730,7 @@ static void release_locals(Call *c)
     for (int i = 0; i < c->f->n_params; i++) {
         Py_XDECREF(c->locals[i].object);
         if (c->locals[i].user)
-            atomic_fetch_sub_explicit(&c->locals[i].user->users, 1, memory_order_acq_rel);
+            memory_use(c->f->state, c->locals[i].user, -1);
     }
     keep_fini(&c->keep);
 }

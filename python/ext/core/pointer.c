@@ -5,10 +5,13 @@
  * An owned handle is freed once, by the C function its annotation names: when the last reference
  * goes, by close(), at the end of a with block, or by calling the freeing function by hand. After
  * that every use is UseAfterFreeError. A handle that depends on another (keeps=) holds a reference
- * to it, so it goes first; closing the parent by hand frees the children first.
+ * to it, so it goes first; closing the parent frees the children first. The parent knows them by
+ * plain pointers: a weak reference would be dead by the time the collector finalizes a cycle that
+ * holds them both.
  */
 #include "core.h"
 
+#include <pthread.h>
 #include <stddef.h>
 #include <string.h>
 #include <structmember.h>
@@ -35,13 +38,13 @@ static int pointer_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(p->type);
     Py_VISIT(p->owner);
     Py_VISIT(p->release);
-    Py_VISIT(p->children);
+    Py_VISIT(p->kept);
     return 0;
 }
 
 /* ---- handles -------------------------------------------------------------------------------- */
 
-static PyObject *freed(Pointer *p)
+PyObject *pointer_freed(Pointer *p)
 {
     return raise_named(p->type->state, "UseAfterFreeError",
                        "the %U at %p was freed already; a handle is used up by close() and by the "
@@ -51,41 +54,112 @@ static PyObject *freed(Pointer *p)
 
 int pointer_address(Pointer *p, void **address)
 {
-    if (atomic_load_explicit(&p->status, memory_order_acquire) != HANDLE_LIVE) {
-        freed(p);
+    if (memory_alive(p->type->state, (PyObject *)p) < 0)
         return -1;
-    }
-    /* A view into a freed handle's memory is freed with it. */
-    if (p->owner && pointer_check(p->type->state, p->owner)) {
-        void *parent;
-        if (pointer_address((Pointer *)p->owner, &parent) < 0)
-            return -1;
-    }
     *address = p->address;
     return 0;
 }
 
-static int close_children(Pointer *p);
+/* ---- families ------------------------------------------------------------------------------- */
+
+static pthread_mutex_t family = PTHREAD_MUTEX_INITIALIZER;
+
+static void join_locked(Pointer *parent, Pointer *child)
+{
+    child->parent = parent;
+    child->next = parent->first_child;
+    if (child->next)
+        child->next->previous = child;
+    parent->first_child = child;
+}
+
+static void leave_locked(Pointer *child)
+{
+    if (!child->parent)
+        return;
+    if (child->previous)
+        child->previous->next = child->next;
+    else
+        child->parent->first_child = child->next;
+    if (child->next)
+        child->next->previous = child->previous;
+    child->parent = child->next = child->previous = NULL;
+}
+
+static int in_use(Pointer *p)
+{
+    raise_named(p->type->state, "UseAfterFreeError",
+                "the %U at %p is in use by a call and cannot be freed now", p->type->name,
+                p->address);
+    return -1;
+}
+
+/* Marks the handle freed unless a call uses it or it is freed already: true where it did. */
+static bool claim(Pointer *p)
+{
+    int live = HANDLE_LIVE;
+    if (!atomic_compare_exchange_strong(&p->status, &live, HANDLE_FREED))
+        return false;
+    if (atomic_load(&p->users) == 0)
+        return true;
+    atomic_store(&p->status, HANDLE_LIVE);
+    return false;
+}
+
+/* Calls the freeing function; what the handle depends on is in use as long as that runs. */
+static void release_within(Function *release, void *address, PyObject *owner, State *state)
+{
+    memory_use(state, owner, 1);
+    call_release(release, address);
+    memory_use(state, owner, -1);
+}
+
+/* Frees a descendant that has no children itself: 1, 0 where there is none, -1 and an exception. */
+static int free_one_child(Pointer *p)
+{
+    pthread_mutex_lock(&family);
+    Pointer *c = p->first_child;
+    while (c && c->first_child)
+        c = c->first_child;
+    bool claimed = c && claim(c), busy = c && !claimed && atomic_load(&c->status) == HANDLE_LIVE;
+    Function *release = claimed ? (Function *)Py_XNewRef(c->release) : NULL;
+    PyObject *kept = claimed ? c->kept : NULL, *owner = claimed ? Py_XNewRef(c->owner) : NULL;
+    void *address = c ? c->address : NULL;
+    if (claimed)
+        c->kept = NULL;
+    if (c && !busy)
+        leave_locked(c);
+    pthread_mutex_unlock(&family);
+    if (busy)
+        return in_use(c);
+    if (release && address)
+        release_within(release, address, owner, p->type->state);
+    Py_XDECREF(release);
+    Py_XDECREF(owner);
+    Py_XDECREF(kept);
+    return PyErr_Occurred() ? -1 : c != NULL;
+}
+
+/* ---- freeing -------------------------------------------------------------------------------- */
 
 int pointer_take(Pointer *p)
 {
-    int live = HANDLE_LIVE;
-    if (atomic_load(&p->users) > 0) {
-        raise_named(p->type->state, "UseAfterFreeError",
-                    "the %U at %p is in use by a call and cannot be freed now", p->type->name,
-                    p->address);
+    int more;
+    while ((more = free_one_child(p)) == 1)
+        ;
+    if (more < 0)
         return -1;
-    }
-    if (close_children(p) < 0)
-        return -1;
-    if (!atomic_compare_exchange_strong(&p->status, &live, HANDLE_FREED)) {
-        freed(p);
-        return -1;
-    }
-    return 0;
+    if (claim(p))
+        return 0;
+    if (atomic_load(&p->status) == HANDLE_LIVE)
+        return in_use(p);
+    pointer_freed(p);
+    return -1;
 }
 
 void pointer_give_back(Pointer *p) { atomic_store(&p->status, HANDLE_LIVE); }
+
+void pointer_forget(Pointer *p) { Py_CLEAR(p->kept); }
 
 /* Frees an owned handle that is live. -1 and an exception where it cannot be freed now. */
 static int pointer_close(Pointer *p)
@@ -94,57 +168,22 @@ static int pointer_close(Pointer *p)
         return 0;
     if (pointer_take(p) < 0)
         return -1;
-    call_release(p->release, p->address);
+    release_within(p->release, p->address, p->owner, p->type->state);
+    pointer_forget(p);
     return PyErr_Occurred() ? -1 : 0;
-}
-
-static int close_children(Pointer *p)
-{
-    PyObject *list = p->children && PyDict_Check(p->children)
-                         ? PyDict_GetItemString(p->children, "children")
-                         : NULL;
-    for (Py_ssize_t i = 0; list && i < PyList_GET_SIZE(list); i++) {
-        PyObject *child = PyWeakref_GetObject(PyList_GET_ITEM(list, i));
-        if (!child || child == Py_None)
-            continue;
-        Pointer *c = (Pointer *)Py_NewRef(child);
-        int r = atomic_load(&c->status) == HANDLE_LIVE ? pointer_close(c) : 0;
-        Py_DECREF(c);
-        if (r < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int add_child(Pointer *parent, Pointer *child)
-{
-    if (!parent->children && !(parent->children = PyDict_New()))
-        return -1;
-    PyObject *list = PyDict_GetItemString(parent->children, "children");
-    if (!list) {
-        list = PyList_New(0);
-        int r = list ? PyDict_SetItemString(parent->children, "children", list) : -1;
-        Py_XDECREF(list);
-        if (r < 0)
-            return -1;
-    }
-    for (Py_ssize_t i = PyList_GET_SIZE(list); i-- > 0;) /* forget the dead */
-        if (PyWeakref_GetObject(PyList_GET_ITEM(list, i)) == Py_None &&
-            PyList_SetSlice(list, i, i + 1, NULL) < 0)
-            return -1;
-    PyObject *reference = PyWeakref_NewRef((PyObject *)child, NULL);
-    int r = reference ? PyList_Append(list, reference) : -1;
-    Py_XDECREF(reference);
-    return r;
 }
 
 int pointer_own(Pointer *p, Function *release, PyObject *parent)
 {
     if (release)
         p->release = (Function *)Py_NewRef(release);
-    if (parent && pointer_check(p->type->state, parent)) {
-        Py_XSETREF(p->owner, Py_NewRef(parent));
-        return add_child((Pointer *)parent, p);
+    if (!parent)
+        return 0;
+    Py_XSETREF(p->owner, Py_NewRef(parent));
+    if (pointer_check(p->type->state, parent)) {
+        pthread_mutex_lock(&family);
+        join_locked((Pointer *)parent, p);
+        pthread_mutex_unlock(&family);
     }
     return 0;
 }
@@ -164,7 +203,10 @@ static void pointer_finalize(PyObject *self)
 static int pointer_clear(PyObject *self)
 {
     Pointer *p = (Pointer *)self;
-    Py_CLEAR(p->children);
+    pthread_mutex_lock(&family);
+    leave_locked(p);
+    pthread_mutex_unlock(&family);
+    Py_CLEAR(p->kept);
     Py_CLEAR(p->owner);
     Py_CLEAR(p->release);
     return 0;
@@ -227,21 +269,20 @@ static void *pointee(Pointer *p, Py_ssize_t index)
         PyErr_Format(PyExc_ValueError, "the %U is NULL", p->type->name);
         return NULL;
     }
-    Py_ssize_t size = ctype_size(p->type->target);
+    Py_ssize_t size = ctype_size(p->type->target), by, at, end;
     if (size < 0)
         return NULL;
-    char *at = (char *)base + index * size;
-    if (p->owner && value_check(p->type->state, p->owner)) {
-        Value *v = (Value *)p->owner;
-        char *start = (char *)v->data, *end = start + v->size;
-        bool inside = (char *)base >= start && (char *)base <= end;
-        if (inside && (at < start || at + size > end)) {
-            PyErr_Format(PyExc_IndexError, "index %zd lies outside the %zu bytes of %U", index,
-                         v->size, v->type->name);
-            return NULL;
-        }
+    size_t before = 0, room = 0;
+    bool known = memory_room(p->type->state, p->owner, base, &before, &room);
+    bool overflow = __builtin_mul_overflow(index, size, &by) ||
+                    __builtin_add_overflow((Py_ssize_t)before, by, &at) ||
+                    __builtin_add_overflow(at, size, &end);
+    if (overflow || (known && (at < 0 || (size_t)end > before + room))) {
+        PyErr_Format(PyExc_IndexError, "index %zd lies outside what this %U points into%s", index,
+                     p->type->name, known ? ": memory that Python owns" : "");
+        return NULL;
     }
-    return at;
+    return (void *)((uintptr_t)base + (uintptr_t)by);
 }
 
 static PyObject *pointer_subscript(PyObject *self, PyObject *key)
@@ -269,13 +310,7 @@ static int pointer_ass_subscript(PyObject *self, PyObject *key, PyObject *value)
     if (!at)
         return -1;
     Site site = {.ctype = p->type->target->c.name};
-    Keep keep;
-    keep_init(&keep);
-    int r = convert_to_c(p->type->target, at, value, &site, &keep, NULL);
-    if (r == 0 && keep.n)
-        r = memory_keep(self, at, &keep);
-    keep_fini(&keep);
-    return r;
+    return memory_store(p->type->target, at, self, value, &site, NULL);
 }
 
 static bool to_record(const Pointer *p)
@@ -316,8 +351,12 @@ static PyObject *offset_by(Pointer *p, PyObject *n, int sign)
     Py_ssize_t size = ctype_size(p->type->target);
     if (size < 0 || pointer_address(p, &base) < 0)
         return NULL;
-    PyObject *owner = p->release || (!p->owner && p->children) ? (PyObject *)p : p->owner;
-    return pointer_new(p->type, (char *)base + sign * i * size, owner);
+    Py_ssize_t by;
+    if (__builtin_mul_overflow(sign < 0 ? -size : size, i, &by))
+        return PyErr_Format(PyExc_OverflowError, "%zd elements of %U from here lie outside memory",
+                            i, p->type->target->name);
+    PyObject *owner = p->release || p->kept ? (PyObject *)p : p->owner;
+    return pointer_new(p->type, (void *)((uintptr_t)base + (uintptr_t)by), owner);
 }
 
 static PyObject *pointer_add(PyObject *a, PyObject *b)

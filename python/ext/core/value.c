@@ -8,6 +8,7 @@
  */
 #include "core.h"
 
+#include <float.h>
 #include <stddef.h>
 #include <string.h>
 #include <structmember.h>
@@ -85,71 +86,8 @@ static void value_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-/* ---- keeping what is pointed to ------------------------------------------------------------- */
-
-/* The object whose life is the memory's, and the place for its dict; NULL where there is none. */
-static PyObject **keeper(State *state, PyObject *owner)
-{
-    while (owner) {
-        if (value_check(state, owner)) {
-            Value *v = (Value *)owner;
-            if (!v->owner)
-                return &v->keep;
-            owner = v->owner;
-        } else if (pointer_check(state, owner)) {
-            Pointer *p = (Pointer *)owner;
-            if (!p->owner || pointer_check(state, p->owner))
-                return &p->children;
-            owner = p->owner;
-        } else {
-            return NULL;
-        }
-    }
-    return NULL;
-}
-
-int memory_keep(PyObject *owner, const void *at, Keep *keep)
-{
-    State *state = state_of_type(Py_TYPE(owner));
-    PyObject **dict = keeper(state, owner);
-    if (!dict) {
-        if (!keep->n)
-            return 0;
-        PyErr_Format(PyExc_TypeError,
-                     "the memory belongs to a %s, which cannot keep what the "
-                     "pointer points into alive",
-                     Py_TYPE(owner)->tp_name);
-        return -1;
-    }
-    if (!keep->n && !*dict)
-        return 0;
-    if (!*dict && !(*dict = PyDict_New()))
-        return -1;
-    PyObject *key = PyLong_FromVoidPtr((void *)(uintptr_t)at);
-    PyObject *kept = key ? PyTuple_New(keep->n) : NULL;
-    int r = -1;
-    if (kept) {
-        for (Py_ssize_t i = 0; i < keep->n; i++)
-            PyTuple_SET_ITEM(kept, i, Py_NewRef(keep->objects[i]));
-        r = PyDict_SetItem(*dict, key, kept);
-    }
-    Py_XDECREF(kept);
-    Py_XDECREF(key);
-    return r;
-}
-
-/* Writes a value of `type` at `to`, in memory of `owner`. */
-static int store(CType *type, void *to, PyObject *owner, PyObject *value, const Site *site,
-                 PyObject *spec)
-{
-    Keep keep;
-    keep_init(&keep);
-    int r = convert_to_c(type, to, value, site, &keep, spec);
-    if (r == 0 && !hw_kind_is_arithmetic(type->c.kind))
-        r = memory_keep(owner, to, &keep);
-    keep_fini(&keep);
-    return r;
-}
+/* -1 and UseAfterFreeError where the memory is part of a handle that was freed. */
+static int touch(Value *v) { return v->owner ? memory_alive(v->type->state, v->owner) : 0; }
 
 /* ---- bit-fields ----------------------------------------------------------------------------- */
 
@@ -209,6 +147,29 @@ static const Member *find_member(CType *type, PyObject *name)
     return index ? &type->members[PyLong_AsSsize_t(index)] : NULL;
 }
 
+static bool is_flexible(const CType *t)
+{
+    return t->c.kind == HW_ARRAY && t->c.count == HW_FLEXIBLE;
+}
+
+/* A flexible array member: an array where its length is known, else a pointer to its first. */
+static PyObject *flexible_get(CType *type, void *at, PyObject *owner)
+{
+    size_t before, room, size = type->target->c.size;
+    if (!memory_room(type->state, owner, at, &before, &room)) {
+        CType *pointer = ctype_pointer_to(type->target, false, NULL);
+        PyObject *o = pointer ? pointer_new(pointer, at, owner) : NULL;
+        Py_XDECREF(pointer);
+        return o;
+    }
+    Value *v = value_view(type, at, owner);
+    if (v) {
+        v->size = room;
+        v->count = size ? room / size : 0;
+    }
+    return (PyObject *)v;
+}
+
 PyObject *member_get(CType *type, void *data, PyObject *owner, PyObject *name)
 {
     const Member *m = find_member(type, name);
@@ -217,14 +178,8 @@ PyObject *member_get(CType *type, void *data, PyObject *owner, PyObject *name)
     if (m->bit_width >= 0)
         return bitfield_get(m, data);
     unsigned char *at = (unsigned char *)data + m->offset;
-    PyObject *o = convert_from_c(m->type, at, owner, false);
-    bool flexible = m->type->c.kind == HW_ARRAY && m->type->c.count == HW_FLEXIBLE;
-    if (o && flexible && value_check(type->state, owner)) {
-        Value *v = (Value *)o, *whole = (Value *)owner;
-        v->size = whole->size > m->offset ? whole->size - m->offset : 0;
-        v->count = m->type->c.target->size ? v->size / m->type->c.target->size : 0;
-    }
-    return o;
+    return is_flexible(m->type) ? flexible_get(m->type, at, owner)
+                                : convert_from_c(m->type, at, owner, false);
 }
 
 int member_set(CType *type, void *data, PyObject *owner, PyObject *name, PyObject *value)
@@ -243,14 +198,20 @@ int member_set(CType *type, void *data, PyObject *owner, PyObject *name, PyObjec
     Site site = {.parameter = name, .ctype = m->type->c.name};
     if (m->bit_width >= 0)
         return bitfield_set(m, data, value, &site);
-    if (m->type->c.kind == HW_ARRAY && m->type->c.count == HW_FLEXIBLE) {
+    if (is_flexible(m->type)) {
         PyObject *view = member_get(type, data, owner, name);
-        int r = view ? value_initialise((Value *)view, value, NULL) : -1;
+        int r = -1;
+        if (view && value_check(type->state, view))
+            r = value_initialise((Value *)view, value, NULL);
+        else if (view)
+            PyErr_Format(PyExc_TypeError,
+                         "%U: how many elements %U has is not known here; index it", type->name,
+                         name);
         Py_XDECREF(view);
         return r;
     }
     PyObject *spec = type->callbacks ? PyDict_GetItemWithError(type->callbacks, name) : NULL;
-    return store(m->type, (unsigned char *)data + m->offset, owner, value, &site, spec);
+    return memory_store(m->type, (unsigned char *)data + m->offset, owner, value, &site, spec);
 }
 
 static bool is_record(const CType *t) { return t->c.kind == HW_STRUCT || t->c.kind == HW_UNION; }
@@ -258,11 +219,8 @@ static bool is_record(const CType *t) { return t->c.kind == HW_STRUCT || t->c.ki
 static PyObject *value_getattro(PyObject *self, PyObject *name)
 {
     Value *v = (Value *)self;
-    if (is_record(v->type)) {
-        PyObject *o = member_get(v->type, v->data, self, name);
-        if (o || PyErr_Occurred())
-            return o;
-    }
+    if (is_record(v->type) && find_member(v->type, name))
+        return touch(v) < 0 ? NULL : member_get(v->type, v->data, self, name);
     return PyObject_GenericGetAttr(self, name);
 }
 
@@ -271,7 +229,7 @@ static int value_setattro(PyObject *self, PyObject *name, PyObject *value)
     Value *v = (Value *)self;
     if (!is_record(v->type))
         return PyObject_GenericSetAttr(self, name, value);
-    return member_set(v->type, v->data, self, name, value);
+    return touch(v) < 0 ? -1 : member_set(v->type, v->data, self, name, value);
 }
 
 /* ---- elements ------------------------------------------------------------------------------- */
@@ -299,7 +257,7 @@ static void *element_at(Value *v, Py_ssize_t i)
                      v->count);
         return NULL;
     }
-    return v->data + (size_t)i * element_type(v)->c.size;
+    return touch(v) < 0 ? NULL : v->data + (size_t)i * element_type(v)->c.size;
 }
 
 static PyObject *value_item(PyObject *self, Py_ssize_t i)
@@ -319,7 +277,7 @@ static int value_ass_item(PyObject *self, Py_ssize_t i, PyObject *value)
         return -1;
     }
     Site site = {.ctype = element_type(v)->c.name};
-    return store(element_type(v), at, self, value, &site, NULL);
+    return memory_store(element_type(v), at, self, value, &site, NULL);
 }
 
 static PyObject *value_slice(Value *v, PyObject *slice)
@@ -349,8 +307,33 @@ static PyObject *value_subscript(PyObject *self, PyObject *key)
     return value_item(self, i < 0 ? i + (Py_ssize_t)((Value *)self)->count : i);
 }
 
+static int value_ass_slice(PyObject *self, PyObject *slice, PyObject *values)
+{
+    Py_ssize_t start, stop, step;
+    PyObject *items = values ? PySequence_Fast(values, "expected a sequence") : NULL;
+    if (!values)
+        PyErr_SetString(PyExc_TypeError, "elements of a C array cannot be deleted");
+    if (!items || PySlice_Unpack(slice, &start, &stop, &step) < 0) {
+        Py_XDECREF(items);
+        return -1;
+    }
+    Py_ssize_t n = PySlice_AdjustIndices((Py_ssize_t)((Value *)self)->count, &start, &stop, step);
+    int r = 0;
+    if (n != PySequence_Fast_GET_SIZE(items)) {
+        PyErr_Format(PyExc_ValueError, "%zd values for %zd elements: a C array keeps its length",
+                     PySequence_Fast_GET_SIZE(items), n);
+        r = -1;
+    }
+    for (Py_ssize_t i = 0; r == 0 && i < n; i++)
+        r = value_ass_item(self, start + i * step, PySequence_Fast_GET_ITEM(items, i));
+    Py_DECREF(items);
+    return r;
+}
+
 static int value_ass_subscript(PyObject *self, PyObject *key, PyObject *value)
 {
+    if (PySlice_Check(key))
+        return value_ass_slice(self, key, value);
     Py_ssize_t i = PyNumber_AsSsize_t(key, PyExc_IndexError);
     if (i == -1 && PyErr_Occurred())
         return -1;
@@ -369,28 +352,42 @@ static int init_fields(Value *v, PyObject *fields)
     return 0;
 }
 
+/* Field i of a record, by position: C's rule, so that unnamed bit-fields take no value. */
+static int init_field(Value *v, Py_ssize_t i, PyObject *value)
+{
+    PyObject *name = PyTuple_GET_ITEM(v->type->names, i);
+    const hw_field *f = &v->type->c.fields[i];
+    if (PyUnicode_GET_LENGTH(name))
+        return member_set(v->type, v->data, (PyObject *)v, name, value);
+    Value *inner = value_view(ctype_of(f->type), v->data + f->offset, (PyObject *)v);
+    int r = inner ? value_initialise(inner, value, NULL) : -1;
+    Py_XDECREF(inner);
+    return r;
+}
+
+static bool takes_value(const hw_field *f) { return f->bit_width < 0 || *f->name; }
+
 static int init_sequence(Value *v, PyObject *init)
 {
     PyObject *items = PySequence_Fast(init, "expected a sequence");
     if (!items)
         return -1;
-    Py_ssize_t n = PySequence_Fast_GET_SIZE(items);
+    Py_ssize_t n = PySequence_Fast_GET_SIZE(items), room = 0;
     bool record = is_record(v->type);
-    Py_ssize_t room = !record                       ? (Py_ssize_t)v->count
-                      : v->type->c.kind == HW_UNION ? 1
-                      : v->type->names              ? PyTuple_GET_SIZE(v->type->names)
-                                                    : 0;
+    for (size_t i = 0; record && i < v->type->c.count; i++)
+        room += takes_value(&v->type->c.fields[i]);
+    room = !record ? (Py_ssize_t)v->count : v->type->c.kind == HW_UNION && room ? 1 : room;
     int r = 0;
     if (n > room) {
         PyErr_Format(PyExc_ValueError, "%U takes at most %zd values, got %zd", v->type->name, room,
                      n);
         r = -1;
     }
-    for (Py_ssize_t i = 0; r == 0 && i < n; i++) {
+    for (Py_ssize_t i = 0, field = 0; r == 0 && i < n; i++, field++) {
         PyObject *item = PySequence_Fast_GET_ITEM(items, i);
-        r = record ? member_set(v->type, v->data, (PyObject *)v,
-                                PyTuple_GET_ITEM(v->type->names, i), item)
-                   : value_ass_item((PyObject *)v, i, item);
+        while (record && !takes_value(&v->type->c.fields[field]))
+            field++;
+        r = record ? init_field(v, field, item) : value_ass_item((PyObject *)v, i, item);
     }
     Py_DECREF(items);
     return r;
@@ -435,11 +432,15 @@ int value_initialise(Value *v, PyObject *init, PyObject *kwargs)
                          from->type->name);
             return -1;
         }
-        memcpy(v->data, from->data, from->size);
+        if (touch(from) < 0)
+            return -1;
+        memmove(v->data, from->data, from->size);
+        if (!memory_holds_pointers(&v->type->c))
+            return 0;
         Keep keep;
         keep_init(&keep);
-        int r =
-            keep_add(&keep, Py_NewRef(init)) < 0 ? -1 : memory_keep((PyObject *)v, v->data, &keep);
+        int r = keep_add(&keep, Py_NewRef(init));
+        r = r < 0 ? -1 : memory_keep((PyObject *)v, v->data, v->size, &keep);
         keep_fini(&keep);
         return r;
     }
@@ -461,6 +462,10 @@ int value_initialise(Value *v, PyObject *init, PyObject *kwargs)
 static PyObject *value_repr(PyObject *self)
 {
     Value *v = (Value *)self;
+    if (touch(v) < 0) {
+        PyErr_Clear();
+        return PyUnicode_FromFormat("<%U at %p, freed>", v->type->name, v->data);
+    }
     if (v->type->c.kind == HW_ARRAY)
         return PyUnicode_FromFormat("<%U at %p>", v->type->name, v->data);
     PyObject *text = PyUnicode_FromFormat("%U(", v->type->name);
@@ -482,14 +487,61 @@ static PyObject *value_repr(PyObject *self)
     return text;
 }
 
+/* The bytes that carry a number: x87's long double has ten, and padding. */
+static size_t number_bytes(hw_kind kind)
+{
+    if (kind == HW_LDOUBLE || kind == HW_CLDOUBLE)
+        return LDBL_MANT_DIG == 64 ? 10 : sizeof(long double);
+    return hw_type_of_kind(kind)->size;
+}
+
+/* Whether two objects hold the same, what lies between their fields aside. */
+static bool same_contents(const hw_type *t, const unsigned char *a, const unsigned char *b)
+{
+    if (hw_kind_is_arithmetic(t->kind)) {
+        size_t n = number_bytes(t->kind), second = sizeof(long double);
+        return memcmp(a, b, n) == 0 &&
+               (t->kind != HW_CLDOUBLE || memcmp(a + second, b + second, n) == 0);
+    }
+    if (t->kind == HW_ARRAY && t->count != HW_FLEXIBLE) {
+        for (size_t i = 0; i < t->count; i++)
+            if (!same_contents(t->target, a + i * t->target->size, b + i * t->target->size))
+                return false;
+        return true;
+    }
+    if (t->kind != HW_STRUCT)
+        return memcmp(a, b, t->size) == 0;
+    for (size_t i = 0; i < t->count; i++) {
+        const hw_field *f = &t->fields[i];
+        bool same = f->bit_width >= 0 ? read_bits(a + f->offset, f->bit_offset, f->bit_width) ==
+                                            read_bits(b + f->offset, f->bit_offset, f->bit_width)
+                                      : same_contents(f->type, a + f->offset, b + f->offset);
+        if (!same)
+            return false;
+    }
+    return true;
+}
+
 static PyObject *value_compare(PyObject *a, PyObject *b, int op)
 {
     Value *x = (Value *)a, *y = (Value *)b;
     if ((op != Py_EQ && op != Py_NE) || Py_TYPE(a) != Py_TYPE(b))
         Py_RETURN_NOTIMPLEMENTED;
-    bool same = hw_type_same(&x->type->c, &y->type->c) && x->size == y->size &&
-                memcmp(x->data, y->data, x->size) == 0;
+    if (touch(x) < 0 || touch(y) < 0)
+        return NULL;
+    size_t known = x->type->c.size; /* beyond it lies a flexible array */
+    bool same =
+        hw_type_same(&x->type->c, &y->type->c) && x->size == y->size &&
+        same_contents(&x->type->c, x->data, y->data) &&
+        (x->size <= known || memcmp(x->data + known, y->data + known, x->size - known) == 0);
     return PyBool_FromLong(same == (op == Py_EQ));
+}
+
+/* A struct is there; an array is true unless it is empty, as a list is. */
+static int value_bool(PyObject *self)
+{
+    Value *v = (Value *)self;
+    return v->type->c.kind != HW_ARRAY || v->count > 0;
 }
 
 static PyObject *value_dir(PyObject *self, PyObject *unused)
@@ -499,51 +551,67 @@ static PyObject *value_dir(PyObject *self, PyObject *unused)
     return v->type->lookup ? PyDict_Keys(v->type->lookup) : PyList_New(0);
 }
 
-static char format_of(const hw_type *t)
+/* NumPy's format of a number; "" for what has none. */
+static void format_of(const hw_type *t, char format[3])
 {
     static const char codes[] = {
 #define CODE(kind, ctype, code) [kind] = code,
         HW_ARITHMETIC_LIST(CODE)
 #undef CODE
     };
-    return t->kind >= HW_BOOL && t->kind <= HW_LDOUBLE ? codes[t->kind] : 0;
+    static const char parts[] = {[HW_CFLOAT] = 'f', [HW_CDOUBLE] = 'd', [HW_CLDOUBLE] = 'g'};
+    bool number = hw_kind_is_arithmetic(t->kind), pair = hw_kind_is_complex(t->kind);
+    format[0] = !number ? 0 : pair ? 'Z' : codes[t->kind];
+    format[1] = pair ? parts[t->kind] : 0;
+    format[2] = 0;
 }
 
-/* Memory as the buffer protocol has it: arrays of numbers typed, everything else bytes. */
+/* What a view's shape points to. */
+typedef struct Layout {
+    char format[3];
+    Py_ssize_t shape_and_strides[];
+} Layout;
+
+/* Arrays of numbers have their shape and format, everything else is bytes. */
 static int value_getbuffer(PyObject *self, Py_buffer *view, int flags)
 {
     Value *v = (Value *)self;
-    const hw_type *element = v->type->c.kind == HW_ARRAY ? v->type->c.target : NULL;
-    char code = element ? format_of(element) : 0;
-    if (PyBuffer_FillInfo(view, self, v->data, (Py_ssize_t)v->size, 0, flags) < 0)
+    if (touch(v) < 0 || PyBuffer_FillInfo(view, self, v->data, (Py_ssize_t)v->size, 0, flags) < 0) {
+        view->obj = NULL;
         return -1;
-    Py_ssize_t *shape = PyMem_Malloc(2 * sizeof(Py_ssize_t) + 2);
-    if (!shape) {
+    }
+    const hw_type *t = &v->type->c;
+    int ndim = 0;
+    char format[3];
+    for (; t->kind == HW_ARRAY; t = t->target)
+        ndim++;
+    format_of(t, format);
+    if (!ndim || !format[0] || !(flags & PyBUF_FORMAT) || !(flags & PyBUF_ND))
+        return 0;
+    Layout *l = PyMem_Malloc(sizeof(Layout) + 2 * (size_t)ndim * sizeof(Py_ssize_t));
+    if (!l) {
         PyBuffer_Release(view);
         PyErr_NoMemory();
         return -1;
     }
-    view->internal = shape;
-    if (code && (flags & PyBUF_FORMAT)) {
-        char *format = (char *)(shape + 2);
-        format[0] = code;
-        format[1] = 0;
-        view->format = format;
-        view->itemsize = (Py_ssize_t)element->size;
-        shape[0] = (Py_ssize_t)v->count;
-        shape[1] = view->itemsize;
-        if (flags & PyBUF_ND)
-            view->shape = shape;
-        if ((flags & PyBUF_STRIDES) == PyBUF_STRIDES)
-            view->strides = shape + 1;
+    memcpy(l->format, format, sizeof(format));
+    t = &v->type->c;
+    for (int d = 0; d < ndim; d++, t = t->target) {
+        l->shape_and_strides[d] = (Py_ssize_t)(d ? t->count : v->count);
+        l->shape_and_strides[ndim + d] = (Py_ssize_t)t->target->size;
     }
-    v->exports++;
+    view->internal = l;
+    view->format = l->format;
+    view->itemsize = (Py_ssize_t)t->size;
+    view->ndim = ndim;
+    view->shape = l->shape_and_strides;
+    view->strides = (flags & PyBUF_STRIDES) == PyBUF_STRIDES ? l->shape_and_strides + ndim : NULL;
     return 0;
 }
 
 static void value_releasebuffer(PyObject *self, Py_buffer *view)
 {
-    ((Value *)self)->exports--;
+    (void)self;
     PyMem_Free(view->internal);
 }
 
@@ -588,7 +656,9 @@ static PyType_Slot slots[] = {
     {Py_tp_methods, methods},
     {Py_tp_members, members},
     {Py_tp_getset, getset},
+    {Py_nb_bool, value_bool},
     {Py_mp_length, value_length},
+    {Py_mp_ass_subscript, value_ass_subscript},
     {Py_mp_subscript, value_subscript},
     {Py_mp_ass_subscript, value_ass_subscript},
     {Py_sq_length, value_length},
