@@ -53,7 +53,10 @@ C_TYPE = {
 _REAL_PARTS = {"f": ("float", 1), "d": ("double", 1), "g": ("long double", 1)}
 _REAL_PARTS |= {"F": ("float", 2), "D": ("double", 2), "G": ("long double", 2)}
 
-_ALL_PATTERNS_UP_TO = 4  # arguments; compile time grows with the number of straight loops
+# A straight loop costs some 20 ms of compile time: every pattern has its own for functions of few
+# arguments where there are few functions, else those where all change, or all but one are fixed.
+_ALL_PATTERNS_UP_TO = 4
+_FEW_FUNCTIONS = 32
 _SMALL_SIZES = (4, 3, 2)
 
 _PREAMBLE = """\
@@ -176,7 +179,7 @@ def unit(include: str, kernels: Sequence[Kernel], *, flatten: bool, small_sizes:
                 f' __attribute__((alias("{name}"), visibility("default")));\n'
             )
         if can_loop(kernel.binding):
-            writer = _Writer(kernel)
+            writer = _Writer(kernel, _ALL_PATTERNS_UP_TO if len(kernels) <= _FEW_FUNCTIONS else 2)
             parts.append(writer.places(small_sizes) if writer.core else writer.elements())
     return "".join(parts)
 
@@ -184,7 +187,7 @@ def unit(include: str, kernels: Sequence[Kernel], *, flatten: bool, small_sizes:
 class _Writer:
     """Writes the loop of one function. Operands are numbered as the loop's args."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, all_patterns_up_to: int) -> None:
         mapping = kernel.binding.mapping
         assert mapping is not None
         self.name = kernel.name
@@ -192,6 +195,7 @@ class _Writer:
         self.inputs = mapping.inputs
         self.operands = (*mapping.inputs, *mapping.outputs)
         self.core = any(o.core for o in self.operands)
+        self.all_patterns_up_to = all_patterns_up_to
 
     # ---- shared ----------------------------------------------------------------------------
 
@@ -258,7 +262,7 @@ class _Writer:
     def patterns(self) -> list[int]:
         """Sets of arguments, as bits, that do not change, for which there is a loop; most first."""
         n = len(self.inputs)
-        sizes = range(n - 1, -1, -1) if n <= _ALL_PATTERNS_UP_TO else (n - 1, 0)
+        sizes = range(n - 1, -1, -1) if n <= self.all_patterns_up_to else (n - 1, 0)
         return [sum(1 << k for k in chosen) for m in sizes for chosen in combinations(range(n), m)]
 
     def straight_name(self, pattern: int) -> str:
@@ -292,7 +296,7 @@ class _Writer:
             for k, o in enumerate(self.operands)
         ]
         return (
-            f"static __attribute__((noinline)) HW_INLINED void hw_ordered_{self.name}"
+            f"static __attribute__((noinline)) void hw_ordered_{self.name}"
             "(char **hw_args, const hw_index *hw_steps, hw_index hw_n)\n{\n"
             "    for (hw_index hw_i = 0; hw_i < hw_n; hw_i++) {\n"
             + self.element(values)

@@ -264,7 +264,7 @@ class _Build:
         unit = f'#include "{file.include}"\n'
         with _scratch() as directory:
             self.write(directory, [unit])
-            arguments = [*self.arguments(), "-fsyntax-only", "unit0.c"]
+            arguments = [*self.arguments(), "-fsyntax-only", "headway0.c"]
             done = self.compiler.run(arguments, directory)
         if done.returncode:
             return self.refused(file, done.stderr)
@@ -412,7 +412,7 @@ class _Build:
     def write(self, directory: str, units: Sequence[str]) -> None:
         """The files to compile."""
         for number, unit in enumerate(units):
-            Path(directory, f"unit{number}.c").write_text(unit, "utf-8", "surrogateescape")
+            Path(directory, f"headway{number}.c").write_text(unit, "utf-8", "surrogateescape")
         for file in self.files:
             if not file.path:
                 Path(directory, file.include).write_text(file.text, "utf-8", "surrogateescape")
@@ -425,14 +425,14 @@ class _Build:
         common = self.arguments()
 
         def one(number: int) -> None:
-            arguments = [*common, "-MD", "-MF", f"unit{number}.d", "-c", f"unit{number}.c"]
-            done = self.compiler.run([*arguments, "-o", f"unit{number}.o"], directory)
+            arguments = [*common, "-MD", "-MF", f"headway{number}.d", "-c", f"headway{number}.c"]
+            done = self.compiler.run([*arguments, "-o", f"headway{number}.o"], directory)
             if done.returncode:
                 raise self.refused(self.files[number], done.stderr)
 
         with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
             list(pool.map(one, range(len(units))))
-        objects = [f"unit{number}.o" for number in range(len(units))]
+        objects = [f"headway{number}.o" for number in range(len(units))]
         if self.vector:
             signgam = any(_vector.reads_signgam(text) for f in self.files for text in self.texts(f))
             objects.append(
@@ -444,7 +444,7 @@ class _Build:
             raise self.unlinked(done.stderr)
         depends: list[str] = []
         for number in range(len(units)):
-            depends += _included(Path(directory, f"unit{number}.d").read_text(encoding="utf-8"))
+            depends += _included(Path(directory, f"headway{number}.d").read_text(encoding="utf-8"))
         outside = [path for path in dict.fromkeys(depends) if os.path.isabs(path)]
         return os.path.join(directory, "library.so"), outside
 
@@ -581,9 +581,9 @@ def _included(rule: str) -> list[str]:
 
 def _cleaned(said: str) -> str:
     """A compiler's messages without the traces of the unit that includes the user's file."""
-    said = re.sub(r"^In file included from [^\n]*unit\d+\.c:\d+:\n", "", said, flags=re.MULTILINE)
+    said = re.sub(r"^In file included from [^\n]*headway\d+\.c:\d+:\n", "", said, flags=re.MULTILINE)
     said = re.sub(r"^\./", "", said, flags=re.MULTILINE)
-    said = re.sub(r",\n\s+from [^\n]*unit\d+\.c:\d+:", ":", said)
+    said = re.sub(r",\n\s+from [^\n]*headway\d+\.c:\d+:", ":", said)
     return said.strip()
 
 
