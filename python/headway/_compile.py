@@ -581,7 +581,9 @@ def _included(rule: str) -> list[str]:
 
 def _cleaned(said: str) -> str:
     """A compiler's messages without the traces of the unit that includes the user's file."""
-    said = re.sub(r"^In file included from [^\n]*headway\d+\.c:\d+:\n", "", said, flags=re.MULTILINE)
+    said = re.sub(
+        r"^In file included from [^\n]*headway\d+\.c:\d+:\n", "", said, flags=re.MULTILINE
+    )
     said = re.sub(r"^\./", "", said, flags=re.MULTILINE)
     said = re.sub(r",\n\s+from [^\n]*headway\d+\.c:\d+:", ":", said)
     return said.strip()
