@@ -28,7 +28,11 @@ def of(ctype: _core.CType) -> Any:
     if kind == "pointer":
         return np.dtype(np.uintp)
     if kind == "array":
-        return np.dtype((of(ctype.target), (ctype.count,)))
+        shape = []
+        while ctype.kind == "array":
+            shape.append(ctype.count)
+            ctype = ctype.target
+        return np.dtype((of(ctype), tuple(shape)))
     if kind in ("struct", "union"):
         size = ctype.size
         fields = {

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from operator import index
 from types import ModuleType
 from typing import Any
 
@@ -204,8 +205,8 @@ def _address(value: Any) -> tuple[int, Any]:
         return int(value), value
     if isinstance(value, _core.Function):
         return value.address, value
-    if isinstance(value, int):
-        return value, None
+    if hasattr(value, "__index__"):
+        return index(value), None
     raise TypeError(f"expected an address, a pointer or a C value, got {type(value).__name__}")
 
 
@@ -225,7 +226,9 @@ def cast(spec: Any, value: Any, *, module: ModuleType | None = None) -> Any:
         address, owner = _address(value)
         return _core.pointer_at(ctype, address % 2**64, owner)
     if ctype.kind in ("integer", "enum"):
-        number = int(value) if isinstance(value, (int, float)) else _address(value)[0]
+        if ctype.code == "?":
+            return bool(value)
+        number = int(value) if isinstance(value, float) else _address(value)[0]
         cell = _core.array(ctype, 1)()
         memoryview(cell).cast("B")[:] = (number % 2**64).to_bytes(8, "little")[: ctype.size]
         return cell[0]
@@ -342,6 +345,36 @@ def string(value: Any, most: int | None = None) -> bytes:
     return _core.bytes_at(int(value), most)
 
 
-def close(handle: Any) -> None:
-    """Free an owned handle now; again does nothing."""
-    handle.close()
+def close(handle: _core.Pointer) -> None:
+    """Free an owned handle now; again does nothing.
+
+    Raises
+    ------
+    TypeError
+        It is no handle that Python owns.
+    """
+    if not isinstance(handle, _core.Pointer):
+        raise TypeError(f"expected a handle, got {type(handle).__name__}")
+    _core.Pointer.close(handle)  # what it points to may have a field of that name
+
+
+def function_at(ctype: _core.CType, address: int, owner: Any) -> _core.Function:
+    """The C function behind a pointer, called as its type says.
+
+    Parameters
+    ----------
+    ctype : CType
+        Of kind function.
+    address : int
+        Where its code lies.
+    owner : object
+        What keeps the code there.
+    """
+    from headway._model import Binding, Param, Result
+
+    params = [Param(f"arg{i}", p.name, p) for i, p in enumerate(ctype.params)]
+    result = Result(ctype.target.name, ctype.target)
+    binding = Binding(
+        "(*)", "headway", ctype.name, ctype.name, ctype, tuple(params), result, (), None
+    )
+    return _core.Function(binding, address, owner)

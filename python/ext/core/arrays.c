@@ -127,6 +127,16 @@ static int set_shape(Call *c, int param, int ndim, const Py_ssize_t *shape)
     return 0;
 }
 
+/* The bytes of a str that was converted: its own, or the encoded copy that is kept. */
+static Py_ssize_t text_size(Call *c, PyObject *value)
+{
+    Py_ssize_t n;
+    if (PyUnicode_AsUTF8AndSize(value, &n))
+        return n;
+    PyErr_Clear();
+    return PyBytes_GET_SIZE(c->keep.objects[c->keep.n - 1]);
+}
+
 /* The shape of an argument that is neither ndarray nor buffer: a value of a C array, a string. */
 static int set_flat_size(Call *c, int param, PyObject *value)
 {
@@ -135,7 +145,9 @@ static int set_flat_size(Call *c, int param, PyObject *value)
     if (PyBytes_Check(value))
         n = PyBytes_GET_SIZE(value);
     else if (PyUnicode_Check(value))
-        (void)PyUnicode_AsUTF8AndSize(value, &n);
+        n = text_size(c, value);
+    else if (PyList_Check(value) || PyTuple_Check(value))
+        n = PySequence_Size(value);
     else if (value_check(c->f->state, value) && p->n_dims == 1) {
         Value *v = (Value *)value;
         size_t size = element_of(p)->size;

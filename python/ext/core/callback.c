@@ -10,6 +10,7 @@
  */
 #include "core.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,31 +178,50 @@ static void run_on_new_state(Callback *cb, void *result, void **args)
     PyThreadState_DeleteCurrent();
 }
 
-static void handle(void *result, void **args, void *context)
+/* The thread is inside another interpreter, which steps back for as long as this one runs. */
+static void run_in_other_interpreter(Callback *cb, void *result, void **args, PyThreadState *other)
 {
-    Callback *cb = context;
-    put_default(cb, result);
-    if (!atomic_load_explicit(&cb->alive->yes, memory_order_acquire))
-        return;
+    PyEval_ReleaseThread(other);
+    run_on_new_state(cb, result, args);
+    PyEval_AcquireThread(other);
+}
+
+/*
+ * The thread may be attached although the call on top of it let the GIL go (another extension has
+ * entered Python from C and called C again), and the other way round: so what counts is whether it
+ * is attached now, and the call in progress is only where the exception goes.
+ */
+static void enter(Callback *cb, void *result, void **args)
+{
     Frame *frame = hw_thread.top;
-    if (frame && frame->state == cb->state) {
-        if (frame->error)
-            return;
-        if (!frame->saved) {
+    if (frame && frame->state != cb->state)
+        frame = NULL;
+    if (frame && frame->error)
+        return;
+    PyThreadState *ts = attached();
+    if (ts) {
+        if (PyThreadState_GetInterpreter(ts) == cb->state->interpreter)
             run_attached(cb, result, args, frame);
-            return;
-        }
+        else
+            run_in_other_interpreter(cb, result, args, ts);
+    } else if (frame && frame->saved) {
         PyEval_RestoreThread(frame->saved);
         frame->saved = NULL;
         run_attached(cb, result, args, frame);
         frame->saved = PyEval_SaveThread();
-        return;
-    }
-    PyThreadState *ts = attached();
-    if (ts && PyThreadState_GetInterpreter(ts) == cb->state->interpreter)
-        run_attached(cb, result, args, NULL);
-    else if (!ts)
+    } else {
         run_on_new_state(cb, result, args);
+    }
+}
+
+static void handle(void *result, void **args, void *context)
+{
+    Callback *cb = context;
+    int before = errno; /* C looks at its own, whatever Python does meanwhile */
+    put_default(cb, result);
+    if (atomic_load_explicit(&cb->alive->yes, memory_order_acquire))
+        enter(cb, result, args);
+    errno = before;
 }
 
 /* ---- the object ----------------------------------------------------------------------------- */

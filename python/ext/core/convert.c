@@ -232,6 +232,20 @@ static PyObject *integer_to_python(const CType *t, int64_t v)
 
 /* ---- reals and complex numbers -------------------------------------------------------------- */
 
+/* NumPy's complex numbers would give up their imaginary part with no more than a warning. */
+static bool is_complex(PyObject *value)
+{
+    if (PyComplex_Check(value))
+        return true;
+    PyObject *dtype = PyObject_GetAttrString(value, "dtype");
+    PyObject *kind = dtype ? PyObject_GetAttrString(dtype, "kind") : NULL;
+    bool is = kind && PyUnicode_Check(kind) && PyUnicode_CompareWithASCIIString(kind, "c") == 0;
+    Py_XDECREF(dtype);
+    Py_XDECREF(kind);
+    PyErr_Clear();
+    return is;
+}
+
 static int get_double(PyObject *value, const Site *site, double *out)
 {
     if (PyFloat_Check(value)) {
@@ -241,7 +255,7 @@ static int get_double(PyObject *value, const Site *site, double *out)
     PyNumberMethods *number = Py_TYPE(value)->tp_as_number;
     if (PyLong_Check(value))
         *out = PyLong_AsDouble(value);
-    else if (number && (number->nb_float || number->nb_index))
+    else if (number && (number->nb_float || number->nb_index) && !is_complex(value))
         *out = PyFloat_AsDouble(value);
     else
         return site_error(site, PyExc_TypeError, "expected a real number, got %s",
@@ -275,6 +289,12 @@ static int get_long_double(PyObject *value, const Site *site, long double *out)
             *out = (long double)v;
             return 0;
         }
+        unsigned long long u = overflow > 0 ? PyLong_AsUnsignedLongLong(value) : 0;
+        if (overflow > 0 && !PyErr_Occurred()) {
+            *out = (long double)u;
+            return 0;
+        }
+        PyErr_Clear();
     }
     double d = 0;
     int r = get_double(value, site, &d);

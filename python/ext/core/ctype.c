@@ -191,6 +191,23 @@ static PyObject *pointer(PyObject *m, PyObject *args, PyObject *kwargs)
     return (PyObject *)ctype_pointer_to((CType *)target, is_const, name);
 }
 
+/* "int[3]", and of int[3] "int[2][3]": the outer length comes first */
+static PyObject *array_name(CType *element, PyObject *count)
+{
+    PyObject *name = element->name;
+    Py_ssize_t length = PyUnicode_GET_LENGTH(name);
+    Py_ssize_t at = element->c.kind == HW_ARRAY ? PyUnicode_FindChar(name, '[', 0, length, 1) : -1;
+    PyObject *head = PyUnicode_Substring(name, 0, at < 0 ? length : at);
+    PyObject *tail = PyUnicode_Substring(name, at < 0 ? length : at, length);
+    PyObject *said = count == Py_None ? PyUnicode_FromString("") : PyObject_Str(count);
+    PyObject *made =
+        head && tail && said ? PyUnicode_FromFormat("%U[%U]%U", head, said, tail) : NULL;
+    Py_XDECREF(head);
+    Py_XDECREF(tail);
+    Py_XDECREF(said);
+    return made;
+}
+
 static PyObject *array(PyObject *m, PyObject *args)
 {
     State *state = PyModule_GetState(m);
@@ -204,8 +221,7 @@ static PyObject *array(PyObject *m, PyObject *args)
     if (n < 0 || (size && n > PY_SSIZE_T_MAX / size))
         return PyErr_Format(PyExc_ValueError, "an array of %R elements does not fit in memory",
                             count);
-    PyObject *name = count == Py_None ? PyUnicode_FromFormat("%U[]", e->name)
-                                      : PyUnicode_FromFormat("%U[%zd]", e->name, n);
+    PyObject *name = array_name(e, count);
     CType *t = name ? ctype_alloc(state, name) : NULL;
     Py_XDECREF(name);
     if (!t)

@@ -61,6 +61,8 @@ static int gather_keyword(Call *c, PyObject *name, PyObject *value, Extra *extra
             PyErr_Format(PyExc_TypeError, "%U() got argument %U twice", f->name, name);
             return -1;
         }
+        if (f->params[i].role == ROLE_OUT && value == Py_None)
+            return 0; /* as if it were not there */
         c->locals[i].given = value;
         extra->outs_given |= f->params[i].role == ROLE_OUT;
         return 0;
@@ -239,9 +241,11 @@ static int convert_inout(Call *c, int i, void **to)
     const Param *p = &c->f->params[i];
     Local *local = &c->locals[i];
     Site site = site_of(c->f, i, local->position);
+    PyObject *o = local->given;
+    bool plain = PyFloat_Check(o) || PyLong_Check(o) || PyComplex_Check(o);
     bool number = p->element && hw_kind_is_arithmetic(p->element->c.kind) &&
-                  PyNumber_Check(local->given) && !PyObject_CheckBuffer(local->given) &&
-                  !pointer_check(c->f->state, local->given);
+                  (plain || (PyNumber_Check(o) && !PyObject_CheckBuffer(o) &&
+                             !pointer_check(c->f->state, o)));
     if (!number)
         return convert_pointer(p->type, to, local->given, &site, &c->keep, p->callback,
                                p->nullable);
@@ -449,8 +453,9 @@ static bool split_poll(void *context)
 static bool can_split(const Call *c, const hw_plan *plan)
 {
     const Function *f = c->f;
-    return f->split >= 0 && f->result->c.kind == HW_VOID && plan->frame_size <= HW_FRAME_INLINE &&
-           c->sizes[f->split] > 1;
+    int size = f->split >= 0 ? f->dims[f->split].param : -1; /* what tells a piece its length */
+    return size >= 0 && !f->params[size].element && f->result->c.kind == HW_VOID &&
+           plan->frame_size <= HW_FRAME_INLINE && c->sizes[f->split] > 1;
 }
 
 /* Runs the C function. The status of a split that was interrupted, else HW_OK. */
@@ -510,6 +515,8 @@ static Py_ssize_t written_length(Call *c, const Param *p, const hw_value *result
     hw_value v = *result;
     CType *t = c->f->result;
     if (p->length >= 0) {
+        if (!c->locals[p->length].by_value) /* C cannot say more than it was told */
+            return PY_SSIZE_T_MAX;
         const Param *from = &c->f->params[p->length];
         v = c->locals[p->length].value;
         t = from->element ? from->element : from->type;

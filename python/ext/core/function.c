@@ -101,12 +101,20 @@ static bool read_param(Function *f, int i, PyObject *p)
     out->error = attr_bool(p, "error", &failed);
     out->n_dims = -1;
     PyObject *dims = attr_tuple(p, "dims", &failed);
-    if (dims && PyTuple_GET_SIZE(dims) <= HW_MAX_CORE) {
+    if (dims && PyTuple_GET_SIZE(dims) > HW_MAX_CORE) {
+        PyErr_Format(PyExc_ValueError, "%R has more than %d dimensions", p, HW_MAX_CORE);
+        return false;
+    }
+    if (dims) {
         out->n_dims = (int8_t)PyTuple_GET_SIZE(dims);
         for (Py_ssize_t d = 0; d < out->n_dims; d++)
             out->dims[d] = (int8_t)item_index(dims, d, f->n_dims, &failed);
     }
     bool sized = out->n_dims >= 0;
+    if (out->length >= f->n_params || out->keeps >= f->n_params) {
+        PyErr_Format(PyExc_ValueError, "parameter %d refers to one that is not there", i);
+        failed = true;
+    }
     if (!failed && (!out->name || !out->spelling || PyErr_Occurred())) {
         PyErr_Format(PyExc_TypeError, "parameter %d has no name or C type", i);
         failed = true;
@@ -577,6 +585,25 @@ static PyObject *get_address(PyObject *self, void *closure)
     return PyLong_FromVoidPtr(address);
 }
 
+static PyObject *get_release_gil(PyObject *self, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(((Function *)self)->release_gil);
+}
+
+static int set_release_gil(PyObject *self, PyObject *value, void *closure)
+{
+    (void)closure;
+    Function *f = (Function *)self;
+    if (!value || !PyBool_Check(value)) {
+        PyErr_SetString(PyExc_TypeError, "release_gil is True or False");
+        return -1;
+    }
+    f->release_gil = value == Py_True;
+    f->vectorcall = call_choose(f);
+    return 0;
+}
+
 static PyObject *get_route(PyObject *self, void *closure)
 {
     (void)closure;
@@ -615,8 +642,6 @@ static PyMemberDef members[] = {
     {"binding", T_OBJECT, offsetof(Function, binding), READONLY, "The headway._model.Binding."},
     {"library", T_OBJECT, offsetof(Function, library), READONLY, "Where it was found."},
     {"ctype", T_OBJECT, offsetof(Function, type), READONLY, "The C function type."},
-    {"release_gil", T_BOOL, offsetof(Function, release_gil), 0,
-     "Whether calls release the GIL; set it to override."},
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Function, vectorcall), READONLY, NULL},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(Function, weakrefs), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
@@ -629,6 +654,8 @@ static PyGetSetDef getset[] = {
     {"__signature__", get_signature, NULL, NULL, NULL},
     {"ufunc", get_ufunc, NULL, "A genuine numpy.ufunc of the function.", NULL},
     {"address", get_address, NULL, "Where the C function lies, an int.", NULL},
+    {"release_gil", get_release_gil, set_release_gil,
+     "Whether calls release the GIL; set it to override.", NULL},
     {"route", get_route, NULL, "How it is called: register or libffi.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -213,27 +213,44 @@ static PyObject *load_variable(PyObject *m, PyObject *args)
                           false);
 }
 
+/* Memory that is not Python's keeps nothing alive: what is stored there is the caller's to hold. */
+static bool caller_holds(State *s, const Keep *keep)
+{
+    for (Py_ssize_t i = 0; i < keep->n; i++) {
+        PyObject *o = keep->objects[i];
+        if (!pointer_check(s, o) && !value_check(s, o) && !function_check(s, o))
+            return false;
+    }
+    return true;
+}
+
 static PyObject *store_variable(PyObject *m, PyObject *args)
 {
-    PyObject *type, *value;
+    State *state = state_of(m);
+    PyObject *given, *value;
     unsigned long long address;
-    if (!PyArg_ParseTuple(args, "O!KO", state_of(m)->ctype_type, &type, &address, &value))
+    if (!PyArg_ParseTuple(args, "O!KO", state->ctype_type, &given, &address, &value))
         return NULL;
+    CType *type = (CType *)given;
+    Py_ssize_t size = ctype_size(type);
+    if (size < 0)
+        return NULL;
+    void *copy = PyMem_Malloc((size_t)size + 1);
+    if (!copy)
+        return PyErr_NoMemory();
     Keep keep;
     keep_init(&keep);
-    Site site = {.ctype = ((CType *)type)->c.name};
-    int r = convert_to_c((CType *)type, (void *)(uintptr_t)address, value, &site, &keep, NULL);
-    if (r == 0 && keep.n) {
-        keep_fini(&keep);
-        return site_error(&site, PyExc_TypeError,
-                          "an extern variable cannot keep Python's memory alive; store a pointer "
-                          "from headway.new() and hold on to it"),
-               NULL;
-    }
+    Site site = {.ctype = type->c.name};
+    int r = convert_to_c(type, copy, value, &site, &keep, NULL);
+    if (r == 0 && memory_holds_pointers(&type->c) && !caller_holds(state, &keep))
+        r = site_error(&site, PyExc_TypeError,
+                       "an extern variable cannot keep Python's memory alive; store a pointer "
+                       "from headway.new() and hold on to it");
+    if (r == 0)
+        memcpy((void *)(uintptr_t)address, copy, (size_t)size);
     keep_fini(&keep);
-    if (r < 0)
-        return NULL;
-    Py_RETURN_NONE;
+    PyMem_Free(copy);
+    return r < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *pointer_at(PyObject *m, PyObject *args)

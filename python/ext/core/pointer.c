@@ -397,7 +397,7 @@ static PyObject *pointer_call(PyObject *self, PyObject *args, PyObject *kwargs)
         return NULL;
     if (!address)
         return PyErr_Format(PyExc_ValueError, "the %U is NULL and cannot be called", p->type->name);
-    PyObject *m = PyImport_ImportModule("headway._bind");
+    PyObject *m = PyImport_ImportModule("headway._memory");
     PyObject *f = m ? PyObject_CallMethod(m, "function_at", "ONO", p->type->target,
                                           PyLong_FromVoidPtr(address), self)
                     : NULL;
