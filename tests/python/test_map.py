@@ -894,3 +894,16 @@ def test_memory_does_not_grow(k: ModuleType) -> None:
         assert min(np.diff(sizes)) < 5000  # 25 bytes a call would show
     finally:
         tracemalloc.stop()
+
+
+def test_a_size_that_c_cannot_hold_is_refused() -> None:
+    narrow = hw.compile(
+        "double first(signed char n, const double x[n]) { return n ? x[0] : 0; }", name="narrow"
+    )
+    long = np.zeros((2, 300))
+    for call in (narrow.first, narrow.first.ufunc):
+        with pytest.raises(OverflowError, match="first.*300.*127"):
+            call(long)
+    with pytest.raises(OverflowError, match="300"):
+        narrow.first(long[0])
+    assert narrow.first(long[:, :127]).shape == (2,)

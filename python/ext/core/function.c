@@ -362,10 +362,16 @@ static bool feed_parameters(Function *f)
         m->fixed[d] = (ptrdiff_t)f->dims[d].fixed;
         m->postfix[d] = f->dims[d].postfix;
         m->n_postfix[d] = f->dims[d].n_postfix;
+        m->largest[d] = PTRDIFF_MAX;
         if (i < 0)
             continue;
-        if (!hw_kind_is_integer(f->params[i].type->c.kind))
+        const hw_type *carrier = &f->params[i].type->c;
+        if (!hw_kind_is_integer(carrier->kind))
             return false;
+        if (carrier->size < sizeof(ptrdiff_t)) {
+            size_t bits = carrier->size * 8 - hw_kind_is_signed(carrier->kind);
+            m->largest[d] = carrier->kind == HW_BOOL ? 1 : ((ptrdiff_t)1 << bits) - 1;
+        }
         f->loop_params[i] = (hw_loop_param){HW_FEED_SIZE, (uint8_t)d, f->params[i].type->c.kind};
         fed[i] = true;
     }

@@ -142,6 +142,21 @@ hwn_size_outcome hwn_sizes_compute(const hw_mapping *m, ptrdiff_t *dims, int *cu
     return HWN_SIZE_OK;
 }
 
+/* A size that C's parameter cannot hold would arrive as another. */
+static int check_largest(PyObject *function, const hw_mapping *m, const hwn_sizes *s)
+{
+    for (int d = 0; d < m->n_dims; d++)
+        if (s->dims[1 + d] > m->largest[d]) {
+            PyObject *name = hwn_function_name(function);
+            if (name)
+                PyErr_Format(PyExc_OverflowError, "%U(): size %s is %zd, and C takes at most %zd",
+                             name, m->dim_names[d], s->dims[1 + d], m->largest[d]);
+            Py_XDECREF(name);
+            return -1;
+        }
+    return 0;
+}
+
 int hwn_sizes_finish(PyObject *function, const hw_mapping *m, hwn_sizes *s)
 {
     int dim = 0;
@@ -150,7 +165,7 @@ int hwn_sizes_finish(PyObject *function, const hw_mapping *m, hwn_sizes *s)
         for (dim = 0; dim < m->n_dims && s->dims[1 + dim] >= 0; dim++)
             ;
         if (dim == m->n_dims)
-            return 0;
+            return check_largest(function, m, s);
     }
     PyObject *name = hwn_function_name(function);
     PyObject *before = name ? said(function, s, dim) : NULL;

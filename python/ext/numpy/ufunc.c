@@ -428,8 +428,6 @@ PyObject *hwn_ufunc(PyObject *function, const hw_mapping *m, const char *name, c
         return NULL;
     }
     ((PyUFuncObject *)ufunc)->obj = keep;
-    if (!PyObject_GC_IsTracked(ufunc)) /* NumPy tracks only its own that refer to something */
-        PyObject_GC_Track(ufunc);
     if (!PyObject_GC_IsTracked(ufunc))
         PyObject_GC_Track(ufunc); /* the function keeps it in turn: a circle */
     if (install_sizes(ufunc, m, name) < 0)
