@@ -502,6 +502,9 @@ static void note(const void *value, size_t size) { memcpy(trace[traced++].bytes,
     X(r_s_cld, 2, s_cld, s_cld, f64)                                                               \
     X(r_s_fcf, 3, s_fcf, f32, s_fcf, s_fcf)                                                        \
     X(r_s_icf, 3, s_icf, s_icf, f32, s_icf)                                                        \
+    X(halved, 9, f64, f64, i32, i32, i32, i32, i32, s_id, f32, i8)                                 \
+    X(halved_late, 7, s_ddd, f64, i64, i64, i64, i64, s_id, f64)                                   \
+    X(halved_twice, 10, i32, f32, i8, i8, i8, i8, i8, s_id, s_id, f64, s_id)                       \
     X(spilled, 10, s_dd, s_bsq, s_bsq, s_bsq, s_bsq, s_dd, s_dd, s_dd, s_dd, s_dd, i8)             \
     X(structs, 20, s_di, s_b, s_i, s_f, s_d, s_dd, s_ddd, s_ff, s_fff, s_fd, s_fi, s_di, s_id,     \
       s_bsq, s_qqq, s_c3, s_d9, s_nest, s_deep, s_pd, s_ld)                                        \

@@ -185,7 +185,8 @@ static void a_call_leaves_errno_as_the_callee_set_it(void **state)
 /* ---- variadic functions ------------------------------------------------------------------------
  */
 
-/* One letter for each further argument: i q d p g (long double) D (double _Complex) s (s_di). */
+/* One letter for each further argument: i q d p g (long double) D (double _Complex), s and t for
+ * s_di and s_id. */
 static i32 take_further(const char *letters, ...)
 {
     va_list args;
@@ -204,6 +205,7 @@ static i32 take_further(const char *letters, ...)
         FURTHER('g', ld)
         FURTHER('D', cd)
         FURTHER('s', s_di)
+        FURTHER('t', s_id)
 #undef FURTHER
     }
     va_end(args);
@@ -219,7 +221,8 @@ static const hw_type *type_of_letter(char letter)
     case 'p': return &T_ptr;
     case 'g': return &T_ld;
     case 'D': return &T_cd;
-    default: return &T_s_di;
+    case 's': return &T_s_di;
+    default: return &T_s_id;
     }
 }
 
@@ -267,7 +270,8 @@ static void the_further_arguments_of_a_variadic_function_arrive(void **state)
                                         "DdDi",
                                         "sis",
                                         "qdqdqdqdqdqdqdqdqd",
-                                        "ssssssdddddd"};
+                                        "ssssssdddddd",
+                                        "diiiitdit"};
     for (int round = 0; round < ROUNDS; round++)
         for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
             check_further(calls[i]);
