@@ -61,6 +61,17 @@ typedef struct hw_numpy_hooks {
     PyObject *(*empty)(hw_kind kind, int ndim, const Py_ssize_t *shape, void **data);
 } hw_numpy_hooks;
 
+/*
+ * One call in progress on one thread. Callbacks of the C function belong to it: they attach through
+ * `saved`, and their exception ends up in `error`; none runs after that.
+ */
+typedef struct hw_frame {
+    struct hw_frame *previous;
+    PyThreadState *saved; /* where the GIL was released for the call, else NULL */
+    struct State *state;  /* _core's */
+    PyObject *error;      /* owned */
+} hw_frame;
+
 typedef struct hw_core_api {
     unsigned version;
     /* Registers the hooks (static storage) in the current interpreter's _core. -1 and an exception
@@ -73,6 +84,12 @@ typedef struct hw_core_api {
     /* How many threads a map started by this thread may use (hw.threads, hw.set_num_threads). */
     unsigned (*threads)(void);
     hw_status (*parallel_for)(const hw_loop *loop, unsigned threads);
+    /* Opens and closes a mapped call on this thread, workers too; errno is saved when it closes.
+     * raise() sets the exception of a callback, if there is one, attaching where `saved` says so:
+     * true where it did. */
+    void (*frame_push)(hw_frame *frame);
+    void (*frame_pop)(hw_frame *frame);
+    bool (*frame_raise)(hw_frame *frame, PyObject *error);
     /* Poll for hw_loop: attaches, runs signal handlers on the main thread, detaches; true where one
      * raised (the exception is then set). Context: the PyThreadState * saved by PyEval_SaveThread,
      * or NULL where the GIL is held. */

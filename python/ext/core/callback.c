@@ -167,13 +167,14 @@ static void run_attached(Callback *cb, void *result, void **args, Frame *frame)
     Py_DECREF(cb);
 }
 
-static void run_on_new_state(Callback *cb, void *result, void **args)
+/* A thread that Python does not know, or that has let it go in a way we do not know of. */
+static void run_on_new_state(Callback *cb, void *result, void **args, Frame *frame)
 {
     PyThreadState *ts = PyThreadState_New(cb->state->interpreter);
     if (!ts)
         return;
     PyEval_RestoreThread(ts);
-    run_attached(cb, result, args, NULL);
+    run_attached(cb, result, args, frame);
     PyThreadState_Clear(ts);
     PyThreadState_DeleteCurrent();
 }
@@ -182,7 +183,7 @@ static void run_on_new_state(Callback *cb, void *result, void **args)
 static void run_in_other_interpreter(Callback *cb, void *result, void **args, PyThreadState *other)
 {
     PyEval_ReleaseThread(other);
-    run_on_new_state(cb, result, args);
+    run_on_new_state(cb, result, args, NULL);
     PyEval_AcquireThread(other);
 }
 
@@ -210,7 +211,7 @@ static void enter(Callback *cb, void *result, void **args)
         run_attached(cb, result, args, frame);
         frame->saved = PyEval_SaveThread();
     } else {
-        run_on_new_state(cb, result, args);
+        run_on_new_state(cb, result, args, frame);
     }
 }
 

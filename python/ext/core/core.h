@@ -98,12 +98,7 @@ bool core_interrupted(PyThreadState **saved);
 
 /* ---- one call in progress, per thread ------------------------------------------------------- */
 
-typedef struct Frame {
-    struct Frame *previous;
-    PyThreadState *saved; /* where the GIL was released for the call, else NULL */
-    State *state;
-    PyObject *error; /* the exception of a callback; no Python runs in this call after it */
-} Frame;
+typedef hw_frame Frame; /* hooks.h */
 
 typedef struct Thread {
     Frame *top;

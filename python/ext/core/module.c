@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Assembles _core: its state, its functions, the table it gives to _numpy. */
+#include "call.h"
 #include "core.h"
 
 #include <errno.h>
@@ -66,14 +67,34 @@ const hw_numpy_hooks *numpy_hooks(State *state, bool force)
     return HW_LIKELY(state->numpy != NULL) ? state->numpy : load_hooks(state, force);
 }
 
+/* Of the one interpreter that NumPy is in; set with the hooks. */
+static State *numpy_state;
+
 static int api_set_numpy_hooks(const hw_numpy_hooks *hooks)
 {
     PyObject *m = PyImport_ImportModule("headway._core");
     if (!m)
         return -1;
     state_of(m)->numpy = hooks;
+    numpy_state = state_of(m);
     Py_DECREF(m);
     return 0;
+}
+
+static void api_frame_push(hw_frame *frame) { frame_push(frame, numpy_state); }
+static void api_frame_pop(hw_frame *frame) { frame_pop(frame); }
+
+static bool api_frame_raise(hw_frame *frame, PyObject *error)
+{
+    if (!error)
+        return false;
+    if (frame->saved)
+        PyEval_RestoreThread(frame->saved);
+    PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    Py_DECREF(error);
+    if (frame->saved)
+        frame->saved = PyEval_SaveThread();
+    return true;
 }
 
 static const hw_mapping *api_mapping(PyObject *function) { return ((Function *)function)->mapping; }
@@ -118,6 +139,9 @@ static hw_core_api core_api = {
     .ufunc = api_ufunc,
     .threads = api_threads,
     .parallel_for = api_parallel_for,
+    .frame_push = api_frame_push,
+    .frame_pop = api_frame_pop,
+    .frame_raise = api_frame_raise,
     .interrupted = core_interrupted,
 };
 

@@ -126,8 +126,11 @@ struct hwn_job {
     /* Set by hwn_run. */
     unsigned threads;
     ptrdiff_t done;        /* places handled before the pool was used */
-    PyThreadState *thread; /* while detached */
+    hw_frame frame; /* the caller's; saved while it is detached */
+    int last_errno;
     bool locked;
+    atomic_bool stopped;  /* a callback raised: nothing more is to be done */
+    PyObject **errors;    /* of the other workers' callbacks; owned */
     char *scratch; /* worker 0's; then the other workers' */
     char **scratches;
     _Atomic ptrdiff_t failed_at; /* the lowest place that is known to have failed */
@@ -146,7 +149,9 @@ static inline void hwn_job_init(hwn_job *job, const hw_mapping *m, ptrdiff_t len
     job->attached = true;
     job->threads = 1;
     job->done = 0;
-    job->thread = NULL;
+    job->last_errno = 0;
+    atomic_init(&job->stopped, false);
+    job->errors = NULL;
     job->locked = false;
     job->scratch = NULL;
     job->scratches = NULL;

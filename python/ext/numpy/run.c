@@ -15,6 +15,7 @@
  */
 #include "internal.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -84,6 +85,40 @@ static void free_scratch(hwn_job *job)
     for (unsigned w = 1; job->scratches && w < job->threads; w++)
         free(job->scratches[w - 1]);
     free(job->scratches);
+    free(job->errors);
+}
+
+/* ---- callbacks ------------------------------------------------------------------------------- */
+
+/* body on the calling thread, in the frame that hwn_run opened. */
+static void run_here(hwn_job *job, ptrdiff_t begin, ptrdiff_t end)
+{
+    job->body(job, begin, end, 0);
+    job->last_errno = errno;
+    if (job->frame.error)
+        atomic_store_explicit(&job->stopped, true, memory_order_relaxed);
+}
+
+/* body on another thread: callbacks attach as they come, and their exception is kept. */
+static void run_there(hwn_job *job, ptrdiff_t begin, ptrdiff_t end, unsigned worker)
+{
+    hw_frame frame;
+    hwn_api->frame_push(&frame);
+    job->body(job, begin, end, worker);
+    hwn_api->frame_pop(&frame);
+    if (frame.error) {
+        job->errors[worker - 1] = frame.error;
+        atomic_store_explicit(&job->stopped, true, memory_order_relaxed);
+    }
+}
+
+/* Raises one of the exceptions that callbacks left: the caller's, else the lowest worker's. */
+static bool raise_callback(hwn_job *job)
+{
+    bool raised = false;
+    for (unsigned w = job->errors ? job->threads - 1 : 0; w > 0; w--)
+        raised |= hwn_api->frame_raise(&job->frame, job->errors[w - 1]);
+    return hwn_api->frame_raise(&job->frame, job->frame.error) || raised;
 }
 
 /* ---- the function's lock --------------------------------------------------------------------- */
@@ -94,7 +129,7 @@ static void lock(hwn_job *job)
     job->locked = true;
     if (pthread_mutex_trylock(mutex) == 0)
         return;
-    if (!job->attached || job->thread) {
+    if (job->frame.saved) {
         pthread_mutex_lock(mutex);
         return;
     }
@@ -122,10 +157,10 @@ static ptrdiff_t run_short(hwn_job *job)
     ptrdiff_t done = 0, end = 1;
     uint64_t start = n > 1 ? hwn_ticks() : 0;
     for (;;) {
-        job->body(job, done, end, 0);
+        run_here(job, done, end);
         done = end;
-        if (done == n)
-            return n;
+        if (done == n || job->frame.error)
+            return done;
         uint64_t took = hwn_ticks() - start;
         if (took > SLOW * (uint64_t)done) {
             job->unit = job->chunk = 1;
@@ -141,7 +176,12 @@ static ptrdiff_t run_short(hwn_job *job)
 static void run_piece(void *context, size_t begin, size_t end, unsigned worker)
 {
     hwn_job *job = context;
-    job->body(job, job->done + (ptrdiff_t)begin, job->done + (ptrdiff_t)end, worker);
+    if (atomic_load_explicit(&job->stopped, memory_order_relaxed))
+        return;
+    if (worker == 0)
+        run_here(job, job->done + (ptrdiff_t)begin, job->done + (ptrdiff_t)end);
+    else
+        run_there(job, job->done + (ptrdiff_t)begin, job->done + (ptrdiff_t)end, worker);
 }
 
 /* Signal handlers run here, with the GIL. A handler may call a function of the same lock. */
@@ -149,8 +189,10 @@ static bool run_poll(void *context)
 {
     hwn_job *job = context;
     bool was_locked = job->locked;
+    if (atomic_load_explicit(&job->stopped, memory_order_relaxed))
+        return true;
     unlock(job);
-    bool stop = hwn_api->interrupted(&job->thread);
+    bool stop = hwn_api->interrupted(&job->frame.saved);
     if (was_locked)
         lock(job);
     return stop;
@@ -165,7 +207,8 @@ static int prepare(hwn_job *job)
         job->threads = (unsigned)chunks;
     if (job->threads > 1) {
         job->scratches = calloc(job->threads - 1, sizeof *job->scratches);
-        if (!job->scratches) {
+        job->errors = calloc(job->threads - 1, sizeof *job->errors);
+        if (!job->scratches || !job->errors) {
             hwn_fail(job, 0, HWN_NO_MEMORY, 0, 0);
             return -1;
         }
@@ -179,9 +222,7 @@ static int run_long(hwn_job *job)
     if (prepare(job) < 0)
         return -1;
     if (release)
-        job->thread = PyEval_SaveThread();
-    else if (!job->attached)
-        job->thread = PyGILState_GetThisThreadState();
+        job->frame.saved = PyEval_SaveThread();
     hw_loop loop = {.length = (size_t)(job->length - job->done),
                     .chunk = (size_t)job->chunk,
                     .unit = (size_t)job->unit,
@@ -190,9 +231,10 @@ static int run_long(hwn_job *job)
                     .context = job};
     hw_status status = hwn_api->parallel_for(&loop, job->threads);
     unlock(job);
-    if (release)
-        PyEval_RestoreThread(job->thread);
-    job->thread = NULL;
+    if (release) {
+        PyEval_RestoreThread(job->frame.saved);
+        job->frame.saved = NULL;
+    }
     if (status == HW_SYSTEM)
         hwn_fail(job, 0, HWN_FORKED, 0, 0);
     return status == HW_OK ? 0 : -1;
@@ -203,12 +245,18 @@ int hwn_run(hwn_job *job)
     int status = 0;
     if (job->length == 0)
         return 0;
+    hwn_api->frame_push(&job->frame);
+    if (!job->attached)
+        job->frame.saved = PyGILState_GetThisThreadState();
     if (job->mapping->lock)
         lock(job);
     job->done = run_short(job);
-    if (job->done < job->length && job->failure.cause == HWN_NO_CAUSE)
+    if (job->done < job->length && job->failure.cause == HWN_NO_CAUSE && !job->frame.error)
         status = run_long(job);
     unlock(job);
+    errno = job->last_errno;
+    hwn_api->frame_pop(&job->frame);
+    bool raised = raise_callback(job);
     free_scratch(job);
-    return job->failure.cause == HWN_NO_CAUSE ? status : -1;
+    return job->failure.cause == HWN_NO_CAUSE && !raised ? status : -1;
 }

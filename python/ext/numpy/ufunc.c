@@ -141,6 +141,21 @@ static void run(hwn_places *p, const inner *in)
     PyGILState_Release(state);
 }
 
+/* One place: what ufunc.at and a sparse where= ask for again and again. */
+static void run_one(const inner *in, char **args, const npy_intp *dims, const npy_intp *steps)
+{
+    hw_frame frame;
+    hwn_api->frame_push(&frame);
+    in->mapping->loop(args, dims, steps, in->mapping->data);
+    hwn_api->frame_pop(&frame);
+    if (!frame.error)
+        return;
+    failed = in;
+    if (!hwn_attached())
+        frame.saved = PyGILState_GetThisThreadState();
+    hwn_api->frame_raise(&frame, frame.error);
+}
+
 static void elementwise(char **args, const npy_intp *dims, const npy_intp *steps, void *data)
 {
     const inner *in = data;
@@ -148,7 +163,7 @@ static void elementwise(char **args, const npy_intp *dims, const npy_intp *steps
     if (dims[0] == 0 || is_over(in))
         return;
     if (dims[0] == 1 && !in->wide && !m->serial && !m->lock) {
-        m->loop(args, dims, steps, m->data);
+        run_one(in, args, dims, steps);
         return;
     }
     hwn_places p;
