@@ -140,8 +140,8 @@ typedef struct hw_mapping {
     uint8_t n_dims;
     bool serial; /* never split, GIL kept */
     hw_operand operands[HW_MAX_OPERANDS];
-    const char *dim_names[HW_MAX_DIMS];       /* C's name, or the expression */
-    ptrdiff_t fixed[HW_MAX_DIMS];             /* a size C states as a number; else -1 */
+    const char *dim_names[HW_MAX_DIMS]; /* C's name, or the expression */
+    ptrdiff_t fixed[HW_MAX_DIMS];       /* a size C states as a number; else -1 */
     ptrdiff_t largest[HW_MAX_DIMS];     /* what the C parameter that carries the size can hold */
     const hw_size_step *postfix[HW_MAX_DIMS]; /* a size that others determine; else NULL */
     uint8_t n_postfix[HW_MAX_DIMS];
