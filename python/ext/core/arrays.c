@@ -10,7 +10,10 @@ static HW_COLD int sizes_disagree(const Call *c, int dim, int64_t size, int para
     PyObject *name = f->dims[dim].name;
     const Param *here = &f->params[param];
     int there = c->fixed_by[dim];
-    if (there < 0)
+    if (there < 0 && f->dims[dim].fixed >= 0)
+        PyErr_Format(PyExc_ValueError, "%U(): %U has %lld elements where C says %lld", f->name,
+                     here->name, (long long)size, (long long)c->sizes[dim]);
+    else if (there < 0)
         PyErr_Format(PyExc_ValueError, "%U(): size %U is %lld, but it is %lld in %U", f->name, name,
                      (long long)c->sizes[dim], (long long)size, here->name);
     else

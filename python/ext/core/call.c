@@ -154,7 +154,7 @@ static PyObject *call_simple(PyObject *self, PyObject *const *args, size_t nargs
         r = numpy ? numpy->map(self, f->mapping, args, n, NULL) : NULL;
     }
     use_handles(f, args, -1);
-    keep_fini(&keep);
+    keep_end(&keep, f->state);
     return r;
 }
 
@@ -303,10 +303,12 @@ void call_release(Function *f, void *address)
     *(void **)(void *)(slots + f->plan.slots[param].offset) = address;
     hw_value result;
     Frame frame;
+    int before = hw_thread.saved_errno; /* freeing is not what the user called last */
     frame_push(&frame, f->state);
     call_let_go(f, &frame, f->release_gil);
     hw_plan_call(&f->plan, f->fn, slots, &result);
     call_come_back(f, &frame);
+    hw_thread.saved_errno = before;
     if (frame.error)
         raise_callback_error(&frame);
 }

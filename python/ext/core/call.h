@@ -9,14 +9,24 @@
 
 #include "core.h"
 
-/* Opens a call: callbacks on this thread belong to it from here on. */
-static inline void frame_push(Frame *frame, State *state)
+/* Opens a call: callbacks on this thread belong to it from here on. The thread need not hold the
+ * GIL. */
+static inline void frame_open(Frame *frame, State *state)
 {
     frame->previous = hw_thread.top;
     frame->saved = NULL;
     frame->state = state;
     frame->error = NULL;
     hw_thread.top = frame;
+}
+
+/* The same, with the GIL. */
+static inline void frame_push(Frame *frame, State *state)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    hw_thread.attached = _PyThreadState_UncheckedGet();
+#endif
+    frame_open(frame, state);
 }
 
 /* Right after the C function returned, before anything else may set errno. */
@@ -64,8 +74,10 @@ typedef struct Local {
     PyObject *given;  /* borrowed; NULL: none */
     PyObject *object; /* owned: what the call made for an output */
     PyObject *user;   /* borrowed: what may belong to a handle, counted as in use */
+    PyObject *callback; /* borrowed: to be hung on the handle that keeps it */
     hw_value value;   /* an output's or a size's storage, as C lays it out */
     Py_ssize_t position;
+    bool misfit;   /* C says it wrote more than there is room for */
     bool by_value; /* the storage is passed by address and read back */
 } Local;
 

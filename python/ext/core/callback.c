@@ -21,6 +21,7 @@ struct Callback {
     PyObject *callable;
     PyObject *last; /* what the last result pointed into */
     hw_closure *closure;
+    bool annotated;
     int context; /* parameter not handed to Python; -1: none */
     int n_sizes;
     int16_t *sizes; /* parameter that holds the length of parameter i; -1: none */
@@ -39,7 +40,8 @@ static PyThreadState *attached(void)
 #else
     /* 3.11 has one current thread state for the whole process: is it this thread's? */
     PyThreadState *current = _PyThreadState_UncheckedGet();
-    return current && current == PyGILState_GetThisThreadState() ? current : NULL;
+    bool here = current == hw_thread.attached || current == PyGILState_GetThisThreadState();
+    return current && here ? current : NULL;
 #endif
 }
 
@@ -93,7 +95,8 @@ static PyObject *collect(Callback *cb, void **args)
 static int put_result(Callback *cb, void *result, PyObject *value)
 {
     CType *t = cb->type->target;
-    if (value == Py_None && hw_kind_is_integer(t->c.kind)) { /* said nothing: zero, all is well */
+    /* Nothing said is zero, "all is well", where on_error= says that the result is a status. */
+    if (value == Py_None && cb->annotated && hw_kind_is_integer(t->c.kind)) {
         memset(result, 0, 8);
         return 0;
     }
@@ -120,6 +123,14 @@ static int put_result(Callback *cb, void *result, PyObject *value)
 
 static int run(Callback *cb, void *result, void **args)
 {
+    if (!cb->callable) {
+        raise_named(cb->state, "UseAfterFreeError",
+                    "C called a callback (%U) after the call it was given to was over; say how long "
+                    "it is used: annotate it keep=NAME, the parameter whose handle keeps it, or "
+                    "keep=always",
+                    cb->type->name);
+        return -1;
+    }
     PyObject *tuple = collect(cb, args);
     PyObject *value = tuple ? PyObject_Call(cb->callable, tuple, NULL) : NULL;
     int r = value ? 0 : -1;
@@ -174,7 +185,14 @@ static void run_on_new_state(Callback *cb, void *result, void **args, Frame *fra
     if (!ts)
         return;
     PyEval_RestoreThread(ts);
+#if PY_VERSION_HEX < 0x030C0000
+    PyThreadState *before = hw_thread.attached;
+    hw_thread.attached = ts;
+#endif
     run_attached(cb, result, args, frame);
+#if PY_VERSION_HEX < 0x030C0000
+    hw_thread.attached = before;
+#endif
     PyThreadState_Clear(ts);
     PyThreadState_DeleteCurrent();
 }
@@ -254,7 +272,8 @@ static int read_on_error(Callback *cb, PyObject *spec)
     PyObject *value = PyObject_GetAttrString(spec, "on_error");
     CType *t = cb->type->target;
     int r = value ? 0 : -1;
-    if (value && value != Py_None && t->c.kind != HW_VOID) {
+    cb->annotated = value && value != Py_None;
+    if (cb->annotated && t->c.kind != HW_VOID) {
         Site site = {.parameter = NULL, .ctype = t->c.name};
         Keep keep;
         keep_init(&keep);
@@ -341,12 +360,28 @@ static void callback_dealloc(PyObject *self)
     PyMem_Free(cb->on_error);
     PyMem_Free(cb->sizes);
     Py_XDECREF(cb->last);
-    Py_DECREF(cb->callable);
     Py_DECREF(cb->type);
-    atomic_fetch_sub(&cb->state->live[LIVE_CALLBACK], 1);
+    if (cb->callable) /* not buried */
+        atomic_fetch_sub(&cb->state->live[LIVE_CALLBACK], 1);
+    Py_CLEAR(cb->callable);
     alive_release(cb->alive);
     PyObject_GC_Del(self);
     Py_DECREF(type);
+}
+
+void callback_bury(State *state, PyObject *callback)
+{
+    if (Py_REFCNT(callback) > 1) {
+        Py_DECREF(callback);
+        return;
+    }
+    Callback *cb = (Callback *)callback;
+    PyObject **grave = &state->graves[state->next_grave++ % GRAVES], *oldest = *grave;
+    *grave = callback;
+    atomic_fetch_sub(&state->live[LIVE_CALLBACK], 1);
+    Py_CLEAR(cb->callable);
+    Py_CLEAR(cb->last);
+    Py_XDECREF(oldest);
 }
 
 static PyType_Slot slots[] = {

@@ -67,6 +67,16 @@ void keep_fini(Keep *keep)
     keep->n = 0;
 }
 
+void keep_end(Keep *keep, State *state)
+{
+    for (Py_ssize_t i = 0; i < keep->n; i++)
+        if (Py_TYPE(keep->objects[i]) == state->callback_type) {
+            callback_bury(state, keep->objects[i]);
+            keep->objects[i] = Py_NewRef(Py_None);
+        }
+    keep_fini(keep);
+}
+
 int keep_add(Keep *keep, PyObject *object)
 {
     if (!object)
@@ -141,6 +151,14 @@ static int integer_from_long(const CType *t, PyObject *value, const Site *site, 
     return out_of_range(site, t, value);
 }
 
+/* An array came here because the call is not a mapped one. */
+static const char *array_hint(PyObject *value)
+{
+    return PyObject_HasAttrString(value, "__array_interface__")
+               ? "; this function does not map over arrays (headway load says why)"
+               : "";
+}
+
 static int get_integer(const CType *t, PyObject *value, const Site *site, int64_t *out)
 {
     if (fast_integer(value, out))
@@ -153,6 +171,9 @@ static int get_integer(const CType *t, PyObject *value, const Site *site, int64_
     }
     if (PyIndex_Check(value)) {
         PyObject *index = PyNumber_Index(value);
+        if (!index && PyErr_ExceptionMatches(PyExc_TypeError))
+            return site_error(site, PyExc_TypeError, "expected an integer, got %s%s",
+                              type_name(value), array_hint(value));
         int r = index ? integer_from_long(t, index, site, out) : -1;
         Py_XDECREF(index);
         return r;
@@ -264,6 +285,9 @@ static int get_double(PyObject *value, const Site *site, double *out)
         return 0;
     if (PyErr_ExceptionMatches(PyExc_OverflowError))
         return site_error(site, PyExc_OverflowError, "the integer is beyond the range of double");
+    if (PyErr_ExceptionMatches(PyExc_TypeError))
+        return site_error(site, PyExc_TypeError, "expected a real number, got %s%s",
+                          type_name(value), array_hint(value));
     return -1;
 }
 
@@ -386,12 +410,18 @@ static bool fits_pointee(const hw_type *want, const hw_type *have)
            fits_pointee(want->target, have->target);
 }
 
-static int from_pointer(CType *t, void **to, Pointer *p, const Site *site, Keep *keep)
+static int from_pointer(CType *t, void **to, Pointer *p, const Site *site, Keep *keep,
+                        bool nullable)
 {
     if (!fits_pointee(t->c.target, p->type->c.target) && p->address)
         return site_error(site, PyExc_TypeError, "expected %U, got %U", t->name, p->type->name);
     if (pointer_address(p, to) < 0)
         return -1;
+    if (!p->address && p->type->c.target->kind != HW_VOID && !nullable && keep->arguments_live)
+        return site_error(site, PyExc_ValueError,
+                          "the %U is NULL: what returned it failed or found nothing; pass "
+                          "headway.NULL if C takes NULL here",
+                          p->type->name);
     return keep_argument(keep, (PyObject *)p);
 }
 
@@ -679,7 +709,7 @@ int convert_pointer(CType *t, void **to, PyObject *value, const Site *site, Keep
     State *state = t->state;
     hw_kind target = t->c.target->kind;
     if (pointer_check(state, value))
-        return from_pointer(t, to, (Pointer *)value, site, keep);
+        return from_pointer(t, to, (Pointer *)value, site, keep, nullable);
     if (value == Py_None && nullable) {
         *to = NULL;
         return 0;

@@ -61,6 +61,8 @@ enum {
     LIVE_TYPES
 };
 
+#define GRAVES 64
+
 typedef struct State {
     PyTypeObject *ctype_type, *value_type, *pointer_type, *function_type, *callback_type,
         *library_type;
@@ -72,6 +74,8 @@ typedef struct State {
     PyInterpreterState *interpreter;
     atomic_long live[LIVE_TYPES];
     struct Alive *alive;
+    PyObject *graves[GRAVES]; /* callbacks whose call is over, see callback_bury; a ring */
+    unsigned next_grave;
 } State;
 
 extern PyModuleDef core_module;
@@ -103,6 +107,9 @@ typedef hw_frame Frame; /* hooks.h */
 typedef struct Thread {
     Frame *top;
     int saved_errno;
+#if PY_VERSION_HEX < 0x030C0000
+    PyThreadState *attached; /* the thread state of this thread that last held the GIL in a call */
+#endif
     unsigned threads; /* hw.threads(n) in force on this thread; 0: the pool's number */
 } Thread;
 
@@ -170,6 +177,8 @@ typedef struct Keep {
 } Keep;
 void keep_init(Keep *keep);
 void keep_fini(Keep *keep);
+/* keep_fini after a call: callbacks that nothing else keeps are buried. */
+void keep_end(Keep *keep, State *state);
 int keep_add(Keep *keep, PyObject *object); /* steals; -1 where object is NULL or memory is short */
 
 /*
@@ -307,6 +316,7 @@ typedef struct Param {
     int8_t dims[HW_MAX_CORE];
     int16_t length; /* parameter that says how much was written; -1 result, -2 none */
     int16_t keeps;  /* -1: none */
+    int16_t kept_by; /* the parameter whose handle keeps the callback; -1: none */
     bool nullable, as_bytes, borrowed, error;
 } Param;
 
@@ -370,6 +380,9 @@ void call_release(Function *f, void *address);
 int callback_add_type(PyObject *module, State *state);
 /* A C function pointer of the given function type that calls `callable`; the object returned keeps
  * it alive. `spec` is a _model.Callback or NULL. */
+/* Steals a callback whose call is over. Where nothing else keeps it, it lets go of its callable, and
+ * its code stays valid for a while: C that kept the pointer gets an exception, not a crash. */
+void callback_bury(State *state, PyObject *callback);
 PyObject *callback_new(CType *function, PyObject *callable, PyObject *spec, hw_fn *code);
 
 /* ---- libraries ------------------------------------------------------------------------------ */

@@ -112,12 +112,14 @@ static int gather_out(Call *c, Extra *extra)
 
 static HW_COLD int wrong_count(const Function *f, Py_ssize_t n)
 {
-    PyErr_Format(PyExc_TypeError, "%U() takes %d argument%s%s, got %zd; its prototype is: %s",
-                 f->name, f->n_args, f->n_args == 1 ? "" : "s",
-                 f->variadic ? " or more"
-                 : f->n_outs ? " and may be given its outputs"
-                             : "",
-                 n, prototype_of(f));
+    PyObject *signature = PyObject_GetAttrString((PyObject *)f, "__signature__");
+    if (signature)
+        PyErr_Format(PyExc_TypeError,
+                     "%U() takes %d argument%s%s, got %zd; it is called as %U%S, C's prototype is "
+                     "%s",
+                     f->name, f->n_args, f->n_args == 1 ? "" : "s",
+                     f->variadic ? " or more" : "", n, f->name, signature, prototype_of(f));
+    Py_XDECREF(signature);
     return -1;
 }
 
@@ -269,7 +271,18 @@ static int convert_input(Call *c, const hw_plan *plan, int i)
         return call_array(c, i, slot);
     if (p->role == ROLE_INOUT)
         return convert_inout(c, i, slot);
-    return convert_to_slot(p->type, slot, given, &site, &c->keep, p->callback, p->nullable);
+    Py_ssize_t made = c->keep.n;
+    if (convert_to_slot(p->type, slot, given, &site, &c->keep, p->callback, p->nullable) < 0)
+        return -1;
+    if (p->kept_by < 0)
+        return 0;
+    c->locals[i].callback = c->keep.n > made ? c->keep.objects[made] : given;
+    PyObject *holder = c->locals[p->kept_by].given;
+    if (!holder || pointer_check(c->f->state, holder) || value_check(c->f->state, holder))
+        return 0;
+    return site_error(&site, PyExc_TypeError,
+                      "it lives as long as %U, for which a %s was given: that cannot hold it",
+                      c->f->params[p->kept_by].name, Py_TYPE(holder)->tp_name);
 }
 
 static int given_size(Call *c, int dim)
@@ -345,6 +358,11 @@ static int convert(Call *c, const hw_plan *plan)
 /* Integers travel as 64 bits, reals as double, text and memory as pointers. */
 static CType *variadic_type(State *s, PyObject *o)
 {
+    hw_ndview view;
+    const hw_numpy_hooks *numpy = numpy_hooks(s, false);
+    if (numpy && numpy->view(o, &view))
+        return s->pointer_to_void;
+    PyErr_Clear();
     if (PyLong_Check(o) || (PyIndex_Check(o) && !PyFloat_Check(o)))
         return s->arithmetic[HW_LLONG];
     if (PyFloat_Check(o))
@@ -360,7 +378,11 @@ static int variadic_slot(Call *c, void *slot, CType *type, PyObject *o, Py_ssize
     Site site = {
         .function = c->f->name, .parameter = name, .position = position, .ctype = type->c.name};
     int r;
-    if (PyUnicode_Check(o) || PyBytes_Check(o)) {
+    if (PyCallable_Check(o) && !function_check(c->f->state, o) && !pointer_check(c->f->state, o)) {
+        r = site_error(&site, PyExc_TypeError,
+                       "C does not say what function type is expected among variadic arguments: make "
+                       "the callback first, module.type_name(function), and hold on to it");
+    } else if (PyUnicode_Check(o) || PyBytes_Check(o)) {
         CType *text = ctype_pointer_to(c->f->state->arithmetic[HW_CHAR], true, NULL);
         r = text ? convert_pointer(text, slot, o, &site, &c->keep, NULL, false) : -1;
         if (text && keep_add(&c->keep, (PyObject *)text) < 0)
@@ -536,11 +558,13 @@ static PyObject *finish_array(Call *c, int i, const hw_value *result)
     if (p->length < -1)
         return o;
     Py_ssize_t n = written_length(c, p, result), size = PyObject_Size(o);
-    if (PyErr_Occurred() || n >= size || n < 0) {
-        if (PyErr_Occurred())
-            Py_CLEAR(o);
-        return o; /* a negative or larger count: C reports an error in its own way */
+    if (PyErr_Occurred()) {
+        Py_DECREF(o);
+        return NULL;
     }
+    c->locals[i].misfit = n < 0 || n > size; /* an error, if the status does not say so first */
+    if (n < 0 || n >= size)
+        return o;
     if (PyBytes_Check(o)) {
         _PyBytes_Resize(&o, n);
         return o;
@@ -577,6 +601,16 @@ static PyObject *finish_result(Call *c, hw_value *result)
     return convert_from_value(t, result);
 }
 
+static void raise_status_error(const Function *f, PyObject *value)
+{
+    PyObject *m = PyImport_ImportModule("headway._errors");
+    PyObject *e = m ? PyObject_CallMethod(m, "StatusError", "OO", value, f->name) : NULL;
+    if (e)
+        PyErr_SetObject((PyObject *)Py_TYPE(e), e);
+    Py_XDECREF(e);
+    Py_XDECREF(m);
+}
+
 /* Raises what on_status makes of a failing status. */
 static void raise_failure(Call *c, PyObject *value, PyObject **outputs)
 {
@@ -597,7 +631,7 @@ static void raise_failure(Call *c, PyObject *value, PyObject **outputs)
     if (e)
         PyErr_SetObject((PyObject *)Py_TYPE(e), e);
     else if (!PyErr_Occurred())
-        raise_named(f->state, "StatusError", "%U() returned %S", f->name, value);
+        raise_status_error(f, value);
     Py_XDECREF(e);
     Py_XDECREF(known);
     Py_XDECREF(error);
@@ -615,6 +649,20 @@ static int check_status(Call *c, PyObject *value, PyObject **outputs)
     if (ok == 0)
         raise_failure(c, value, outputs);
     return ok;
+}
+
+/* A count that C cannot have written: it failed, in a way no status annotation speaks of. */
+static int check_lengths(Call *c, PyObject *value, PyObject **outputs)
+{
+    for (int i = 0; i < c->f->n_params; i++)
+        if (c->locals[i].misfit) {
+            PyErr_Format(PyExc_ValueError,
+                         "%U(): C says it wrote another number of elements to %U than the %zd there "
+                         "is room for (it returned %S): it failed or needs more room",
+                         c->f->name, c->f->params[i].name, PyObject_Size(outputs[i]), value);
+            return -1;
+        }
+    return 0;
 }
 
 static PyObject *pack(Call *c, PyObject *value, PyObject **outputs)
@@ -640,23 +688,25 @@ static PyObject *pack(Call *c, PyObject *value, PyObject **outputs)
     return tuple;
 }
 
-/* A callback that lives as long as a handle: hung on it. */
+/* Callbacks that live as long as a handle are hung on it, whatever the call came to: C has them. */
 static int hang_callbacks(Call *c)
 {
     Function *f = c->f;
     for (int i = 0; i < f->n_params; i++) {
-        const Param *p = &f->params[i];
-        if (!p->callback || !c->locals[i].given)
+        PyObject *callback = c->locals[i].callback;
+        PyObject *holder = callback ? c->locals[f->params[i].kept_by].given : NULL;
+        if (!holder)
             continue;
-        PyObject *keep = PyObject_GetAttrString(p->callback, "keep");
-        long at = keep && PyLong_Check(keep) ? PyLong_AsLong(keep) : -1;
-        Py_XDECREF(keep);
-        PyObject *holder = at >= 0 && at < f->n_params ? c->locals[at].given : NULL;
-        if (holder && c->keep.n &&
-            memory_keep(holder, (char *)f + 1 + i, sizeof(void *), &c->keep) < 0)
+        Keep one;
+        keep_init(&one);
+        int r = keep_add(&one, Py_NewRef(callback));
+        if (r == 0)
+            r = memory_keep(holder, callback, 1, &one); /* by itself: others stay */
+        keep_fini(&one);
+        if (r < 0)
             return -1;
     }
-    return PyErr_Occurred() ? -1 : 0;
+    return 0;
 }
 
 static PyObject *results(Call *c, void *raw, Frame *frame)
@@ -665,12 +715,17 @@ static PyObject *results(Call *c, void *raw, Frame *frame)
     PyObject *few[FEW] = {NULL}, **outputs = few, *r = NULL, *value = NULL;
     if (f->n_params > FEW && !(outputs = PyMem_Calloc((size_t)f->n_params, sizeof(PyObject *))))
         return PyErr_NoMemory();
-    for (int i = 0; i < f->n_params && !PyErr_Occurred(); i++)
+    bool failed = hang_callbacks(c) < 0;
+    for (int i = 0; i < f->n_params && !failed; i++) {
         outputs[i] = finish_output(c, i, raw);
-    if (frame->error && !PyErr_Occurred())
+        failed = !outputs[i] && PyErr_Occurred();
+    }
+    if (!failed)
+        value = finish_result(c, raw); /* what C handed over is freed even if a callback raised */
+    if (frame->error && !PyErr_Occurred()) {
+        Py_CLEAR(value);
         raise_callback_error(frame);
-    else if (!PyErr_Occurred())
-        value = finish_result(c, raw);
+    }
     if (value) {
         int ok = check_status(c, value, outputs);
         PyObject *handle = f->consumes >= 0 ? c->locals[f->consumes].given : NULL;
@@ -680,7 +735,7 @@ static PyObject *results(Call *c, void *raw, Frame *frame)
             else
                 pointer_forget((Pointer *)handle);
         }
-        if (ok == 1 && hang_callbacks(c) == 0)
+        if (ok == 1 && check_lengths(c, value, outputs) == 0)
             r = pack(c, value, outputs);
     }
     Py_XDECREF(value);
@@ -739,7 +794,7 @@ static void release_locals(Call *c)
         if (c->locals[i].user)
             memory_use(c->f->state, c->locals[i].user, -1);
     }
-    keep_fini(&c->keep);
+    keep_end(&c->keep, c->f->state);
 }
 
 PyObject *call_full(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)

@@ -95,6 +95,8 @@ static bool read_param(Function *f, int i, PyObject *p)
     PyObject *length = attr(p, "length", &failed);
     out->length = length ? (int16_t)PyLong_AsLong(length) : -2;
     out->keeps = (int16_t)attr_int(p, "keeps", -1, &failed);
+    PyObject *keep = out->callback ? attr(out->callback, "keep", &failed) : NULL;
+    out->kept_by = keep && PyLong_Check(keep) ? (int16_t)PyLong_AsLong(keep) : -1;
     out->nullable = attr_bool(p, "nullable", &failed);
     out->as_bytes = attr_bool(p, "as_bytes", &failed);
     out->borrowed = attr_bool(p, "borrowed", &failed);
@@ -117,6 +119,10 @@ static bool read_param(Function *f, int i, PyObject *p)
     }
     if (!failed && (!out->name || !out->spelling || PyErr_Occurred())) {
         PyErr_Format(PyExc_TypeError, "parameter %d has no name or C type", i);
+        failed = true;
+    }
+    if (out->kept_by >= f->n_params) {
+        PyErr_Format(PyExc_ValueError, "keep=%d: there is no such parameter", (int)out->kept_by);
         failed = true;
     }
     if (!failed && (sized || out->role == ROLE_OUT) && !out->element) {
@@ -233,13 +239,7 @@ static bool order_arguments(Function *f)
             f->args[f->n_args++] = (uint8_t)i;
         hw_kind pointee = p->element ? p->element->c.kind : HW_VOID;
         f->takes_handles |= p->element && pointee != HW_FUNCTION && pointee != HW_CHAR;
-        bool keeps_callback = false;
-        if (p->callback) {
-            bool failed = false;
-            PyObject *keep = attr(p->callback, "keep", &failed);
-            keeps_callback = failed || (keep && PyLong_Check(keep));
-        }
-        f->simple = f->simple && p->role == ROLE_IN && p->n_dims < 0 && !keeps_callback;
+        f->simple = f->simple && p->role == ROLE_IN && p->n_dims < 0 && p->kept_by < 0;
     }
     return !PyErr_Occurred();
 }

@@ -81,7 +81,7 @@ static int api_set_numpy_hooks(const hw_numpy_hooks *hooks)
     return 0;
 }
 
-static void api_frame_push(hw_frame *frame) { frame_push(frame, numpy_state); }
+static void api_frame_push(hw_frame *frame) { frame_open(frame, numpy_state); }
 static void api_frame_pop(hw_frame *frame) { frame_pop(frame); }
 
 static bool api_frame_raise(hw_frame *frame, PyObject *error)
@@ -394,6 +394,8 @@ static int traverse(PyObject *m, visitproc visit, void *arg)
     Py_VISIT(s->pointer_to_void);
     Py_VISIT(s->null);
     Py_VISIT(s->errors);
+    for (int i = 0; i < GRAVES; i++)
+        Py_VISIT(s->graves[i]);
     return 0;
 }
 
@@ -411,6 +413,8 @@ static int clear(PyObject *m)
     Py_CLEAR(s->pointer_to_void);
     Py_CLEAR(s->null);
     Py_CLEAR(s->errors);
+    for (int i = 0; i < GRAVES; i++)
+        Py_CLEAR(s->graves[i]);
     return 0;
 }
 

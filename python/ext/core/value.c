@@ -344,12 +344,13 @@ static int value_ass_subscript(PyObject *self, PyObject *key, PyObject *value)
 
 static int init_fields(Value *v, PyObject *fields)
 {
-    PyObject *name, *value;
+    PyObject *name, *value, *copy = PyDict_Copy(fields); /* setting runs Python, which may change it */
     Py_ssize_t at = 0;
-    while (PyDict_Next(fields, &at, &name, &value))
-        if (member_set(v->type, v->data, (PyObject *)v, name, value) < 0)
-            return -1;
-    return 0;
+    int r = copy ? 0 : -1;
+    while (r == 0 && PyDict_Next(copy, &at, &name, &value))
+        r = member_set(v->type, v->data, (PyObject *)v, name, value);
+    Py_XDECREF(copy);
+    return r;
 }
 
 /* Field i of a record, by position: C's rule, so that unnamed bit-fields take no value. */
@@ -369,10 +370,10 @@ static bool takes_value(const hw_field *f) { return f->bit_width < 0 || *f->name
 
 static int init_sequence(Value *v, PyObject *init)
 {
-    PyObject *items = PySequence_Fast(init, "expected a sequence");
+    PyObject *items = PySequence_Tuple(init); /* setting runs Python, which may change a list */
     if (!items)
         return -1;
-    Py_ssize_t n = PySequence_Fast_GET_SIZE(items), room = 0;
+    Py_ssize_t n = PyTuple_GET_SIZE(items), room = 0;
     bool record = is_record(v->type);
     for (size_t i = 0; record && i < v->type->c.count; i++)
         room += takes_value(&v->type->c.fields[i]);
@@ -384,7 +385,7 @@ static int init_sequence(Value *v, PyObject *init)
         r = -1;
     }
     for (Py_ssize_t i = 0, field = 0; r == 0 && i < n; i++, field++) {
-        PyObject *item = PySequence_Fast_GET_ITEM(items, i);
+        PyObject *item = PyTuple_GET_ITEM(items, i);
         while (record && !takes_value(&v->type->c.fields[field]))
             field++;
         r = record ? init_field(v, field, item) : value_ass_item((PyObject *)v, i, item);
