@@ -104,9 +104,9 @@ def loaded(module: ModuleType) -> Loaded:
 
 
 def report(module: ModuleType) -> Iterator[Row]:
-    """Every listed declaration: bound, or not and why."""
+    """Every declaration of the requested headers: bound, or not and why."""
     behind = loaded(module)
-    for name in (*behind.declarations.listed, *behind.declarations.refused):
+    for name in behind.own():
         yield behind.row(name)
 
 
@@ -434,6 +434,10 @@ class Loaded:
         )
 
     # ---- the table -----------------------------------------------------------------------------
+
+    def own(self) -> list[str]:
+        """What the requested headers themselves declare, bound or not."""
+        return [*self.declarations.listed, *self.declarations.refused]
 
     def row(self, name: str) -> Row:
         """A declaration as a line of the report."""

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from headway import _cachedir
-from headway._cli import _info, main
+from headway._cli import main
 
 VERBS = ("load", "demo", "bench", "info", "cache")
 
@@ -236,7 +236,7 @@ def test_info_tells_what_was_found(run_json: Callable[..., Any]) -> None:
     found = run_json("info")
     assert found["versions"]["headway"]
     assert sys.executable in found["versions"]["python"]
-    assert found["processor"]["affinity"] == sorted(os.sched_getaffinity(0))
+    assert found["processor"]["affinity"] == len(os.sched_getaffinity(0))
     assert found["threads"]["used"] == hw.get_num_threads()
     assert set(found["compilers"]) == {"gcc", "clang"}
     assert found["cache"]["path"] == os.environ["HEADWAY_CACHE_DIR"]
@@ -247,25 +247,6 @@ def test_info_prints_a_line_for_each_thing(run: Run) -> None:
     assert status == 0
     for word in ("headway", "libclang", "cores", "SIMD", "threads", "gcc", "vector math", "cache"):
         assert any(line.startswith(word) for line in out.splitlines()), word
-
-
-@pytest.mark.parametrize(
-    ("files", "processors"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.5),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({}, None),
-    ],
-)
-def test_the_quota_of_the_control_group_is_read(
-    tmp_path: Path, files: dict[str, str], processors: float | None
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    assert _info.quota(tmp_path) == processors
 
 
 def test_cache_shows_and_clears_its_entries(

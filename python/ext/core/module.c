@@ -2,6 +2,7 @@
 /* Assembles _core: its state, its functions, the table it gives to _numpy. */
 #include "call.h"
 #include "core.h"
+#include "sched/cpus.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -212,6 +213,12 @@ static PyObject *swap_threads(PyObject *m, PyObject *value)
     return PyLong_FromUnsignedLong(before);
 }
 
+static PyObject *cpus(PyObject *m, PyObject *unused)
+{
+    (void)m, (void)unused;
+    return Py_BuildValue("(II)", hw_cpus_affinity(), hw_cpus_quota(""));
+}
+
 static PyObject *live_objects(PyObject *m, PyObject *unused)
 {
     (void)unused;
@@ -321,6 +328,8 @@ static PyMethodDef functions[] = {
      "Sets how many threads maps use, 1 to 1024, in the whole process."},
     {"get_num_threads", get_num_threads, METH_NOARGS, "How many threads a map started here uses."},
     {"swap_threads", swap_threads, METH_O, "Sets this thread's own number; returns the old one."},
+    {"cpus", cpus, METH_NOARGS,
+     "CPUs in the affinity mask, and in the control group's quota (0: none)."},
     {"live_objects", live_objects, METH_NOARGS, "How many objects of each type are alive."},
     {"load", load_variable, METH_VARARGS, "load(ctype, address[, owner]): what lies there."},
     {"store", store_variable, METH_VARARGS, "store(ctype, address, value): writes it there."},

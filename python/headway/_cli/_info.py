@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import headway as hw
-from headway import _toolchain, _vector
+from headway import _core, _toolchain, _vector
 from headway._cli._cache import contents
 from headway._cli._output import console, print_json, size
 from headway._errors import CompileError
@@ -43,21 +43,6 @@ def cpu() -> tuple[str, list[str]]:
         elif key.strip() in {"flags", "Features"}:
             flags = set(value.split())
     return name, [set_ for set_ in SIMD if set_ in flags]
-
-
-def quota(groups: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Processors that the control group allows, version 2 or 1; None for no limit."""
-    try:
-        limit, period = (groups / "cpu.max").read_text(encoding="utf-8").split()
-        return None if limit == "max" else int(limit) / int(period)
-    except (OSError, ValueError):
-        pass
-    try:
-        limit = (groups / "cpu/cpu.cfs_quota_us").read_text(encoding="utf-8")
-        period = (groups / "cpu/cpu.cfs_period_us").read_text(encoding="utf-8")
-    except OSError:
-        return None
-    return int(limit) / int(period) if int(limit) > 0 else None
 
 
 def compiler(name: str) -> str | None:
@@ -109,6 +94,7 @@ def _distribution() -> str:
 def gather() -> dict[str, Any]:
     """Everything ``headway info`` shows."""
     name, simd = cpu()
+    affinity, quota = _core.cpus()
     return {
         "versions": {
             "headway": version("headway"),
@@ -123,8 +109,8 @@ def gather() -> dict[str, Any]:
         "processor": {
             "name": name,
             "cores": os.cpu_count(),
-            "affinity": sorted(os.sched_getaffinity(0)),
-            "quota": quota(),
+            "affinity": affinity,
+            "quota": quota or None,
             "simd": simd,
         },
         "threads": {
@@ -147,14 +133,14 @@ def show(json: bool) -> None:
     from rich.table import Table
 
     processor, threads, cache = found["processor"], found["threads"], found["cache"]
-    limit = "no limit" if processor["quota"] is None else f"{processor['quota']:g} processors"
+    limit = f"{processor['quota']} processors" if processor["quota"] else "no limit"
     asked = threads["HEADWAY_NUM_THREADS"]
     rows = [
         *((name, value or "not installed") for name, value in found["versions"].items()),
         ("package", found["package"]),
         ("system", found["system"]),
         ("processor", processor["name"]),
-        ("cores", f"{processor['cores']}; {len(processor['affinity'])} in the affinity mask; "
+        ("cores", f"{processor['cores']}; {processor['affinity']} in the affinity mask; "
                   f"control group: {limit}"),
         ("SIMD", " ".join(processor["simd"]) or "none known"),
         ("threads", f"{threads['used']}" + (f" (HEADWAY_NUM_THREADS={asked})" if asked else "")),

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import headway as hw
-from headway._cli._output import console, print_json
-from headway._module import Row, loaded, report
+from headway._cli._output import console, print_json, progress
+from headway._module import Loaded, Row, loaded
 
 
 def show(
@@ -27,18 +27,24 @@ def show(
     json: bool,
 ) -> None:
     """Loads a library and prints the table of what it declares."""
-    libraries = None if library == "-" else library.split(",")
-    module = hw.load(
-        libraries,
-        *headers,
-        headers=before,
-        include_dirs=[str(directory) for directory in include_dirs],
-        defines=dict(map(definition, defines)),
-        pkg_config=pkg_config,
-        annotate=None if annotate is None else str(annotate),
-    )
-    rows = [describe(module, row) for row in _rows(module, everything)
-            if match is None or fnmatchcase(row.name, match)]  # fmt: skip
+    with progress() as show_progress:
+        show_progress(f"reading {', '.join(headers)}", 0)
+        module = hw.load(
+            None if library == "-" else library.split(","),
+            *headers,
+            headers=before,
+            include_dirs=[str(directory) for directory in include_dirs],
+            defines=dict(map(definition, defines)),
+            pkg_config=pkg_config,
+            annotate=None if annotate is None else str(annotate),
+        )
+        behind = loaded(module)
+        names = sorted(behind.declarations.names()) if everything else behind.own()
+        chosen = [name for name in names if match is None or fnmatchcase(name, match)]
+        rows = []
+        for i, name in enumerate(chosen):
+            show_progress(f"binding {name}", i / len(chosen))
+            rows.append(describe(behind, behind.row(name)))
     if json:
         print_json({"library": library, "headers": list(headers), "names": rows})
     else:
@@ -51,25 +57,15 @@ def definition(text: str) -> tuple[str, str | None]:
     return name, value if given else None
 
 
-def _rows(module: Any, everything: bool) -> Iterator[Row]:
-    if not everything:
-        yield from report(module)
-        return
-    behind = loaded(module)
-    for name in sorted(behind.declarations.names()):
-        yield behind.row(name)
-
-
-def describe(module: Any, row: Row) -> dict[str, Any]:
+def describe(behind: Loaded, row: Row) -> dict[str, Any]:
     """One row for the table and for JSON."""
-    described: dict[str, Any] = {
-        "name": row.name,
-        "kind": row.kind,
-        "bound": row.bound,
-        "c" if row.bound else "reason": row.text,
-    }
-    if row.bound and row.kind == "function":
-        function = getattr(module, row.name)
+    described: dict[str, Any] = {"name": row.name, "kind": row.kind, "bound": row.bound}
+    if not row.bound:
+        described["reason"] = row.text.removeprefix(f"{behind.name}.{row.name} is not bound: ")
+        return described
+    described["c"] = row.text
+    if row.kind == "function":
+        function = getattr(behind.module, row.name)
         described["signature"] = f"{function.__name__}{function.__signature__}"
         described["map"] = row.mapping
         described["notes"] = list(row.notes)
