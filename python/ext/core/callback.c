@@ -21,6 +21,8 @@ struct Callback {
     PyObject *callable;
     PyObject *last; /* what the last result pointed into */
     hw_closure *closure;
+    PyObject *name;     /* of the type */
+    size_t result_size; /* bytes that C reads; 0 for void */
     bool annotated;
     int context; /* parameter not handed to Python; -1: none */
     int n_sizes;
@@ -128,7 +130,7 @@ static int run(Callback *cb, void *result, void **args)
                     "C called a callback (%U) after the call it was given to was over; say how long "
                     "it is used: annotate it keep=NAME, the parameter whose handle keeps it, or "
                     "keep=always",
-                    cb->type->name);
+                    cb->name);
         return -1;
     }
     PyObject *tuple = collect(cb, args);
@@ -143,9 +145,7 @@ static int run(Callback *cb, void *result, void **args)
 
 static void put_default(Callback *cb, void *result)
 {
-    CType *t = cb->type->target;
-    if (t->c.kind != HW_VOID)
-        memcpy(result, cb->on_error, t->c.size > 8 ? t->c.size : 8);
+    memcpy(result, cb->on_error, cb->result_size);
 }
 
 static PyObject *take_exception(void)
@@ -320,6 +320,9 @@ PyObject *callback_new(CType *function, PyObject *callable, PyObject *spec, hw_f
     cb->context = -1;
     PyObject_GC_Track(cb);
     size_t size = function->target->c.size;
+    cb->name = Py_NewRef(function->name);
+    if (function->target->c.kind != HW_VOID)
+        cb->result_size = size > sizeof(uint64_t) ? size : sizeof(uint64_t);
     cb->on_error = PyMem_Calloc(1, size > sizeof(hw_value) ? size : sizeof(hw_value));
     hw_error err = HW_ERROR_INIT;
     if (!cb->on_error)
@@ -360,7 +363,8 @@ static void callback_dealloc(PyObject *self)
     PyMem_Free(cb->on_error);
     PyMem_Free(cb->sizes);
     Py_XDECREF(cb->last);
-    Py_DECREF(cb->type);
+    Py_XDECREF(cb->type);
+    Py_XDECREF(cb->name);
     if (cb->callable) /* not buried */
         atomic_fetch_sub(&cb->state->live[LIVE_CALLBACK], 1);
     Py_CLEAR(cb->callable);
@@ -381,6 +385,7 @@ void callback_bury(State *state, PyObject *callback)
     atomic_fetch_sub(&state->live[LIVE_CALLBACK], 1);
     Py_CLEAR(cb->callable);
     Py_CLEAR(cb->last);
+    Py_CLEAR(cb->type);
     Py_XDECREF(oldest);
 }
 
