@@ -71,11 +71,11 @@ PyObject *raise_callback_error(Frame *frame);
 
 /* One parameter of a call in progress. */
 typedef struct Local {
-    PyObject *given;  /* borrowed; NULL: none */
-    PyObject *object; /* owned: what the call made for an output */
-    PyObject *user;   /* borrowed: what may belong to a handle, counted as in use */
+    PyObject *given;    /* borrowed; NULL: none */
+    PyObject *object;   /* owned: what the call made for an output */
+    PyObject *user;     /* borrowed: what may belong to a handle, counted as in use */
     PyObject *callback; /* borrowed: to be hung on the handle that keeps it */
-    hw_value value;   /* an output's or a size's storage, as C lays it out */
+    hw_value value;     /* an output's or a size's storage, as C lays it out */
     Py_ssize_t position;
     bool misfit;   /* C says it wrote more than there is room for */
     bool by_value; /* the storage is passed by address and read back */

@@ -126,11 +126,12 @@ static int put_result(Callback *cb, void *result, PyObject *value)
 static int run(Callback *cb, void *result, void **args)
 {
     if (!cb->callable) {
-        raise_named(cb->state, "UseAfterFreeError",
-                    "C called a callback (%U) after the call it was given to was over; say how long "
-                    "it is used: annotate it keep=NAME, the parameter whose handle keeps it, or "
-                    "keep=always",
-                    cb->name);
+        raise_named(
+            cb->state, "UseAfterFreeError",
+            "C called a callback (%U) after the call it was given to was over; say how long "
+            "it is used: annotate it keep=NAME, the parameter whose handle keeps it, or "
+            "keep=always",
+            cb->name);
         return -1;
     }
     PyObject *tuple = collect(cb, args);

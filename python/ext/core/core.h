@@ -314,8 +314,8 @@ typedef struct Param {
     uint8_t role;  /* Role */
     int8_t n_dims; /* of a sized array; -1: not one */
     int8_t dims[HW_MAX_CORE];
-    int16_t length; /* parameter that says how much was written; -1 result, -2 none */
-    int16_t keeps;  /* -1: none */
+    int16_t length;  /* parameter that says how much was written; -1 result, -2 none */
+    int16_t keeps;   /* -1: none */
     int16_t kept_by; /* the parameter whose handle keeps the callback; -1: none */
     bool nullable, as_bytes, borrowed, error;
 } Param;
@@ -380,8 +380,8 @@ void call_release(Function *f, void *address);
 int callback_add_type(PyObject *module, State *state);
 /* A C function pointer of the given function type that calls `callable`; the object returned keeps
  * it alive. `spec` is a _model.Callback or NULL. */
-/* Steals a callback whose call is over. Where nothing else keeps it, it lets go of its callable, and
- * its code stays valid for a while: C that kept the pointer gets an exception, not a crash. */
+/* Steals a callback whose call is over. Where nothing else keeps it, it lets go of its callable,
+ * and its code stays valid for a while: C that kept the pointer gets an exception, not a crash. */
 void callback_bury(State *state, PyObject *callback);
 PyObject *callback_new(CType *function, PyObject *callable, PyObject *spec, hw_fn *code);
 

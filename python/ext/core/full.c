@@ -117,8 +117,8 @@ static HW_COLD int wrong_count(const Function *f, Py_ssize_t n)
         PyErr_Format(PyExc_TypeError,
                      "%U() takes %d argument%s%s, got %zd; it is called as %U%S, C's prototype is "
                      "%s",
-                     f->name, f->n_args, f->n_args == 1 ? "" : "s",
-                     f->variadic ? " or more" : "", n, f->name, signature, prototype_of(f));
+                     f->name, f->n_args, f->n_args == 1 ? "" : "s", f->variadic ? " or more" : "",
+                     n, f->name, signature, prototype_of(f));
     Py_XDECREF(signature);
     return -1;
 }
@@ -379,9 +379,10 @@ static int variadic_slot(Call *c, void *slot, CType *type, PyObject *o, Py_ssize
         .function = c->f->name, .parameter = name, .position = position, .ctype = type->c.name};
     int r;
     if (PyCallable_Check(o) && !function_check(c->f->state, o) && !pointer_check(c->f->state, o)) {
-        r = site_error(&site, PyExc_TypeError,
-                       "C does not say what function type is expected among variadic arguments: make "
-                       "the callback first, module.type_name(function), and hold on to it");
+        r = site_error(
+            &site, PyExc_TypeError,
+            "C does not say what function type is expected among variadic arguments: make "
+            "the callback first, module.type_name(function), and hold on to it");
     } else if (PyUnicode_Check(o) || PyBytes_Check(o)) {
         CType *text = ctype_pointer_to(c->f->state->arithmetic[HW_CHAR], true, NULL);
         r = text ? convert_pointer(text, slot, o, &site, &c->keep, NULL, false) : -1;
@@ -656,10 +657,11 @@ static int check_lengths(Call *c, PyObject *value, PyObject **outputs)
 {
     for (int i = 0; i < c->f->n_params; i++)
         if (c->locals[i].misfit) {
-            PyErr_Format(PyExc_ValueError,
-                         "%U(): C says it wrote another number of elements to %U than the %zd there "
-                         "is room for (it returned %S): it failed or needs more room",
-                         c->f->name, c->f->params[i].name, PyObject_Size(outputs[i]), value);
+            PyErr_Format(
+                PyExc_ValueError,
+                "%U(): C says it wrote another number of elements to %U than the %zd there "
+                "is room for (it returned %S): it failed or needs more room",
+                c->f->name, c->f->params[i].name, PyObject_Size(outputs[i]), value);
             return -1;
         }
     return 0;

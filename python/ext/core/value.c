@@ -344,7 +344,8 @@ static int value_ass_subscript(PyObject *self, PyObject *key, PyObject *value)
 
 static int init_fields(Value *v, PyObject *fields)
 {
-    PyObject *name, *value, *copy = PyDict_Copy(fields); /* setting runs Python, which may change it */
+    PyObject *name, *value,
+        *copy = PyDict_Copy(fields); /* setting runs Python, which may change it */
     Py_ssize_t at = 0;
     int r = copy ? 0 : -1;
     while (r == 0 && PyDict_Next(copy, &at, &name, &value))

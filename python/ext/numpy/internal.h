@@ -125,13 +125,13 @@ struct hwn_job {
 
     /* Set by hwn_run. */
     unsigned threads;
-    ptrdiff_t done;        /* places handled before the pool was used */
+    ptrdiff_t done; /* places handled before the pool was used */
     hw_frame frame; /* the caller's; saved while it is detached */
     int last_errno;
     bool locked;
-    atomic_bool stopped;  /* a callback raised: nothing more is to be done */
-    PyObject **errors;    /* of the other workers' callbacks; owned */
-    char *scratch; /* worker 0's; then the other workers' */
+    atomic_bool stopped; /* a callback raised: nothing more is to be done */
+    PyObject **errors;   /* of the other workers' callbacks; owned */
+    char *scratch;       /* worker 0's; then the other workers' */
     char **scratches;
     _Atomic ptrdiff_t failed_at; /* the lowest place that is known to have failed */
     atomic_flag failing;
