@@ -2,17 +2,20 @@
 /*
  * From the type model to libffi's.
  *
- * libffi knows scalars, complex numbers and structs of those. What it does not know (unions, bit
- * fields) is shown to it on x86-64 as a struct that the System V ABI treats the same: the ABI looks
- * at each eight bytes of an aggregate of at most sixteen, which travel in an integer register if
- * any integer or pointer lies there, else in a floating one; larger aggregates travel in memory and
- * only size and alignment count (System V ABI, AMD64 supplement, 3.2.3).
+ * libffi knows scalars, complex numbers and structs of those, laid out by their natural alignment.
+ * What it does not know (unions, bit-fields, members or structs aligned otherwise) is shown to it
+ * on x86-64 as a struct that the System V ABI treats the same: the ABI looks at each eight bytes of
+ * an aggregate of at most sixteen, which travel in an integer register if any integer or pointer
+ * lies there, in a floating one if only float and double do, and not at all if nothing does; larger
+ * aggregates travel in memory and only size and alignment count (System V ABI, AMD64 supplement,
+ * 3.2.3).
  */
 #include "ffi_type.h"
 
 #include <stdlib.h>
 
 #define EIGHTBYTE 8u
+#define MOST_ALIGNED 16u /* what the stack is aligned to at a call */
 
 struct hw_ffi_block {
     struct hw_ffi_block *next;
@@ -37,6 +40,8 @@ void hw_ffi_arena_fini(hw_ffi_arena *arena)
         arena->blocks = next;
     }
 }
+
+static size_t round_up(size_t n, size_t to) { return to ? (n + to - 1) / to * to : n; }
 
 static ffi_type *ffi_integer(size_t size, bool is_signed)
 {
@@ -66,7 +71,8 @@ static ffi_type *ffi_scalar(const hw_type *type)
     }
 }
 
-/* True where libffi's plain struct of fields has C's layout: no union and no bit-field inside. */
+/* True where libffi would lay out a struct of these fields as C did: no union or bit-field inside,
+ * every field at its natural offset. */
 static bool is_plain(const hw_type *type)
 {
     if (type->kind == HW_ARRAY)
@@ -75,10 +81,15 @@ static bool is_plain(const hw_type *type)
         return false;
     if (type->kind != HW_STRUCT)
         return true;
-    for (size_t i = 0; i < type->count; i++)
-        if (type->fields[i].bit_width >= 0 || !is_plain(type->fields[i].type))
+    size_t end = 0, align = 1;
+    for (size_t i = 0; i < type->count; i++) {
+        const hw_field *f = &type->fields[i];
+        if (f->bit_width >= 0 || !is_plain(f->type) || f->offset != round_up(end, f->type->align))
             return false;
-    return true;
+        end = f->offset + f->type->size;
+        align = f->type->align > align ? f->type->align : align;
+    }
+    return type->align == align && type->size == round_up(end, align);
 }
 
 static hw_status plain_struct(const hw_type *type, hw_ffi_arena *arena, ffi_type *out,
@@ -119,72 +130,81 @@ static hw_status plain_struct(const hw_type *type, hw_ffi_arena *arena, ffi_type
  * libffi would look for it in the wrong registers on return. */
 static bool is_long_double(const hw_type *type)
 {
+    if (type->size != sizeof(long double))
+        return false;
     while ((type->kind == HW_STRUCT || type->kind == HW_ARRAY) && type->count == 1)
         type = type->kind == HW_ARRAY ? type->target : type->fields[0].type;
     return type->kind == HW_LDOUBLE;
 }
 
-/* Marks the eightbytes below 16 that hold anything but float and double. */
-static bool mark_integers(const hw_type *type, size_t at, bool integer[2])
+/* What lies in eight bytes, the stronger the later. */
+typedef enum content { NOTHING, FLOATS, INTEGERS } content;
+
+/* Says what the two eightbytes of a type of at most 16 bytes hold; false for long double. */
+static bool classify(const hw_type *type, size_t at, content words[2])
 {
     if (type->kind == HW_ARRAY) {
         if (type->count == HW_FLEXIBLE)
             return true;
         for (size_t i = 0; i < type->count; i++)
-            if (!mark_integers(type->target, at + i * type->target->size, integer))
+            if (!classify(type->target, at + i * type->target->size, words))
                 return false;
         return true;
     }
     if (type->kind == HW_STRUCT || type->kind == HW_UNION) {
         for (size_t i = 0; i < type->count; i++)
-            if (!mark_integers(type->fields[i].type, at + type->fields[i].offset, integer))
+            if (!classify(type->fields[i].type, at + type->fields[i].offset, words))
                 return false;
         return true;
     }
     if (type->kind == HW_LDOUBLE || type->kind == HW_CLDOUBLE)
         return false;
-    bool sse = type->kind == HW_FLOAT || type->kind == HW_DOUBLE || type->kind == HW_CFLOAT ||
-               type->kind == HW_CDOUBLE;
-    if (!sse)
-        integer[at / EIGHTBYTE] = true;
+    bool floats = type->kind == HW_FLOAT || type->kind == HW_DOUBLE || type->kind == HW_CFLOAT ||
+                  type->kind == HW_CDOUBLE;
+    size_t last = (at + type->size - 1) / EIGHTBYTE; /* only double _Complex has two */
+    for (size_t word = at / EIGHTBYTE; word <= last && word < 2; word++)
+        if (words[word] < INTEGERS)
+            words[word] = floats ? FLOATS : INTEGERS;
     return true;
 }
 
+/* One element for each eightbyte that holds something; size and alignment are the type's own. */
 static hw_status equivalent_struct(const hw_type *type, hw_ffi_arena *arena, ffi_type *out,
                                    hw_error *err)
 {
-    bool integer[2] = {false, false};
-    bool in_memory = type->size > 2 * EIGHTBYTE;
-    if (in_memory)
-        integer[0] = integer[1] = true;
-    else if (!mark_integers(type, 0, integer))
+    content words[2] = {NOTHING, NOTHING};
+    if (type->size > 2 * EIGHTBYTE)
+        words[0] = INTEGERS; /* in memory, whatever it holds */
+    else if (!classify(type, 0, words))
         return hw_fail(err, HW_UNSUPPORTED, "%s mixes long double with other members by value",
                        type->name);
-    if (type->align > EIGHTBYTE)
-        return hw_fail(err, HW_UNSUPPORTED, "%s is aligned to %zu bytes and passed by value",
-                       type->name, type->align);
-    size_t n = type->size / type->align;
-    out->elements = hw_ffi_arena_alloc(arena, (n + 1) * sizeof(ffi_type *));
+    if (words[0] == NOTHING)
+        return hw_fail(err, HW_UNSUPPORTED, "%s starts with padding and is passed by value",
+                       type->name);
+    out->elements = hw_ffi_arena_alloc(arena, 3 * sizeof(ffi_type *));
     if (!out->elements)
         return hw_fail(err, HW_NO_MEMORY, "no memory for the type %s", type->name);
-    for (size_t i = 0; i < n; i++) {
-        size_t word = i * type->align / EIGHTBYTE;
-        if (in_memory || integer[word] || type->align < sizeof(float))
-            out->elements[i] = ffi_integer(type->align, false);
+    out->size = type->size;
+    out->alignment = (unsigned short)type->align;
+    for (size_t i = 0; i < 2 && words[i] != NOTHING; i++) {
+        bool whole = type->size - i * EIGHTBYTE >= EIGHTBYTE;
+        if (words[i] == INTEGERS)
+            out->elements[i] = whole ? &ffi_type_uint64 : &ffi_type_uint8;
         else
-            out->elements[i] = type->align == EIGHTBYTE ? &ffi_type_double : &ffi_type_float;
+            out->elements[i] = whole ? &ffi_type_double : &ffi_type_float;
     }
     return HW_OK;
 }
 
 hw_passing hw_ffi_passing(const hw_type *type)
 {
-    bool integer[2] = {false, false};
-    size_t words = (type->size + EIGHTBYTE - 1) / EIGHTBYTE;
-    if (type->kind == HW_VOID || type->size > 2 * EIGHTBYTE || !mark_integers(type, 0, integer))
-        return (hw_passing){0, 0, false};
-    int integers = integer[0] + (words > 1 && integer[1]);
-    return (hw_passing){integers, (int)words - integers, words == 2 && integer[0] && !integer[1]};
+    content words[2] = {NOTHING, NOTHING};
+    if (type->kind == HW_VOID || type->size > 2 * EIGHTBYTE || !classify(type, 0, words))
+        return (hw_passing){0};
+    return (hw_passing){.integers = (words[0] == INTEGERS) + (words[1] == INTEGERS),
+                        .floats = (words[0] == FLOATS) + (words[1] == FLOATS),
+                        .integer_then_float = words[0] == INTEGERS && words[1] == FLOATS,
+                        .half = type->size > EIGHTBYTE && words[1] == NOTHING};
 }
 #else
 static bool is_long_double(const hw_type *type)
@@ -196,7 +216,7 @@ static bool is_long_double(const hw_type *type)
 hw_passing hw_ffi_passing(const hw_type *type)
 {
     (void)type;
-    return (hw_passing){0, 0, false};
+    return (hw_passing){0};
 }
 
 static hw_status equivalent_struct(const hw_type *type, hw_ffi_arena *arena, ffi_type *out,
@@ -205,8 +225,8 @@ static hw_status equivalent_struct(const hw_type *type, hw_ffi_arena *arena, ffi
     (void)arena;
     (void)out;
     return hw_fail(err, HW_UNSUPPORTED,
-                   "%s holds a union or bit-fields and is passed by value, which libffi cannot do "
-                   "on this platform",
+                   "%s holds a union, bit-fields or members of another alignment than their own "
+                   "and is passed by value, which libffi cannot do on this platform",
                    type->name);
 }
 #endif
@@ -226,6 +246,10 @@ hw_status hw_ffi_type_of(const hw_type *type, hw_ffi_arena *arena, ffi_type **ou
     if (type->packed || type->size == 0)
         return hw_fail(err, HW_UNSUPPORTED, "%s is %s, which libffi cannot pass by value",
                        type->name, type->size ? "packed" : "empty");
+    if (type->align > MOST_ALIGNED)
+        return hw_fail(err, HW_UNSUPPORTED,
+                       "%s is aligned to %zu bytes, which libffi cannot pass by value", type->name,
+                       type->align);
     if (is_long_double(type)) {
         *out = &ffi_type_longdouble;
         return HW_OK;

@@ -24,6 +24,7 @@ hw_status hw_ffi_type_of(const hw_type *type, hw_ffi_arena *arena, ffi_type **ou
 typedef struct hw_passing {
     int integers, floats;    /* both 0: in memory, or not in these registers */
     bool integer_then_float; /* a struct whose first half is the one and second half the other */
+    bool half;               /* a struct whose second half is padding and does not travel */
 } hw_passing;
 
 /* By the System V ABI; all 0 on other platforms. The type is one hw_ffi_type_of takes. */

@@ -137,13 +137,21 @@ static hw_status lay_out(hw_plan *plan, const hw_type *type, uint32_t i, hw_erro
 }
 
 /*
+ * Two sorts of structs that libffi would take from, or put in, the wrong registers:
+ *
  * libffi before 3.4.7 writes all of a struct, not its first eight bytes, to the sixth integer
  * register, and with the rest overwrites the first floating one. Only a struct of an integer half
  * and a floating half can stand there; such a struct travels exactly as its two halves would. At
- * most one argument of a call starts in the sixth integer register.
+ * most one argument of a call starts in the sixth integer register: it is returned, UINT32_MAX for
+ * none.
+ *
+ * A closure reads a struct whose second half is padding from two registers, though it is in one. In
+ * a register such a struct travels as its first half would, and is given to libffi as that.
  */
-static uint32_t argument_to_halve(const hw_type *fn, const hw_type *const *extra, uint32_t count)
+static uint32_t correct_arguments(hw_plan_ffi *f, const hw_type *fn, const hw_type *const *extra,
+                                  uint32_t count)
 {
+    uint32_t to_halve = UINT32_MAX;
     hw_passing r = hw_ffi_passing(fn->target);
     bool result_in_memory =
         !r.integers && !r.floats && (fn->target->kind == HW_STRUCT || fn->target->kind == HW_UNION);
@@ -153,11 +161,13 @@ static uint32_t argument_to_halve(const hw_type *fn, const hw_type *const *extra
         if (integers + p.integers > HW_INTEGER_REGISTERS || floats + p.floats > HW_FLOAT_REGISTERS)
             continue;
         if (p.integer_then_float && integers == HW_INTEGER_REGISTERS - 1 && floats > 0)
-            return i;
+            to_halve = i;
+        if (p.half)
+            f->args[i] = p.integers ? &ffi_type_uint64 : &ffi_type_double;
         integers += p.integers;
         floats += p.floats;
     }
-    return UINT32_MAX;
+    return to_halve;
 }
 
 /* Gives libffi two halves in place of a struct. */
@@ -207,8 +217,8 @@ static hw_status plan_ffi(hw_plan *plan, const hw_type *fn, const hw_type *const
     if (status == HW_OK) {
         f->n_values = plan->count;
         f->halved = UINT32_MAX;
-        uint32_t i = callable ? argument_to_halve(fn, extra, plan->count) : UINT32_MAX;
-        if (i != UINT32_MAX)
+        uint32_t i = correct_arguments(f, fn, extra, plan->count);
+        if (callable && i != UINT32_MAX)
             halve(f, i);
         status = prepare(f, fn, err);
     }

@@ -243,6 +243,35 @@ typedef struct s_un {
     f64 c;
 } s_un;
 STRUCT(s_un, FIELD(s_un, a, u_if), FIELD(s_un, b, f32), FIELD(s_un, c, f64));
+/* Aligned otherwise than by nature. */
+typedef struct s_ad {
+    ch a;
+    _Alignas(16) f64 b;
+} s_ad;
+STRUCT(s_ad, FIELD(s_ad, a, ch), FIELD(s_ad, b, f64));
+typedef struct s_pad_d {
+    _Alignas(16) f64 a;
+} s_pad_d; /* the second eight bytes are padding and do not travel */
+STRUCT(s_pad_d, FIELD(s_pad_d, a, f64));
+typedef struct s_pad_c {
+    _Alignas(16) ch a;
+} s_pad_c;
+STRUCT(s_pad_c, FIELD(s_pad_c, a, ch));
+typedef struct s_fai {
+    f32 a;
+    _Alignas(8) i32 b;
+} s_fai; /* one register of either sort */
+STRUCT(s_fai, FIELD(s_fai, a, f32), FIELD(s_fai, b, i32));
+typedef struct s_aqq {
+    _Alignas(16) i64 a;
+    i64 b;
+} s_aqq; /* the offsets are natural, the alignment is not */
+STRUCT(s_aqq, FIELD(s_aqq, a, i64), FIELD(s_aqq, b, i64));
+typedef struct s_inside {
+    i32 a;
+    s_fai b;
+} s_inside;
+STRUCT(s_inside, FIELD(s_inside, a, i32), FIELD(s_inside, b, s_fai));
 #else
 #define HAVE_UNIONS 0
 #endif
@@ -516,7 +545,15 @@ static void note(const void *value, size_t size) { memcpy(trace[traced++].bytes,
     X(r_u_df, 3, u_df, f64, u_df, i8)                                                              \
     X(r_u_big, 3, u_big, u_big, i8, f64)                                                           \
     X(r_s_bits, 3, s_bits, s_bits, i8, s_bits)                                                     \
-    X(r_s_un, 3, s_un, s_un, f64, s_un)
+    X(r_s_un, 3, s_un, s_un, f64, s_un)                                                            \
+    X(r_s_ad, 4, s_ad, s_ad, i8, s_ad, i32)                                                        \
+    X(r_s_pad_d, 5, s_pad_d, s_pad_d, f64, s_pad_d, i64, f32)                                      \
+    X(r_s_pad_c, 5, s_pad_c, s_pad_c, i64, s_pad_c, i64, f32)                                      \
+    X(r_s_fai, 4, s_fai, s_fai, i8, s_fai, f32)                                                    \
+    X(r_s_aqq, 3, s_aqq, s_aqq, i8, s_aqq)                                                         \
+    X(r_s_inside, 3, s_inside, s_inside, i8, s_inside)                                             \
+    X(aligned_spill, 16, f64, s_aqq, i8, s_pad_c, s_aqq, s_aqq, s_pad_c, i8, s_aqq, s_pad_c, i8,   \
+      s_pad_d, i8, s_ad, i8, s_fai, i8)
 #else
 #define SIGNATURES_OF_UNIONS(X)
 #endif

@@ -333,7 +333,14 @@ static void what_cannot_be_passed_by_value_is_refused_with_the_reason(void **sta
         .kind = HW_ARRAY, .size = 8, .align = 8, .target = &T_f64, .count = 1, .name = "double[1]"};
     hw_type packed = T_s_id;
     packed.packed = true;
-    const hw_type *const bad[] = {&incomplete, &array, &packed, &hw_type_void};
+    static const hw_field far_field = {"a", &hw_type_of_HW_LDOUBLE, 0, 0, -1};
+    static const hw_type far = {.kind = HW_STRUCT,
+                                .size = 32,
+                                .align = 32,
+                                .count = 1,
+                                .fields = &far_field,
+                                .name = "struct far"};
+    const hw_type *const bad[] = {&incomplete, &array, &packed, &far, &hw_type_void};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const hw_type *params[] = {bad[i]};
         hw_type takes = {.kind = HW_FUNCTION, .target = &T_i32, .count = 1, .params = params};

@@ -333,6 +333,29 @@ class BitField(Type):
 
 
 @dataclass(frozen=True)
+class Aligned(Type):
+    """A member aligned to more than its type asks for, which ctypes does not know."""
+
+    element: Type
+    align: int
+
+    def terms(self, at: str) -> Iterator[str]:
+        return self.element.terms(at)
+
+    def words(self, value: Any) -> Iterator[int]:
+        return self.element.words(value)
+
+    def draw(self, chance: random.Random) -> Any:
+        return self.element.draw(chance)
+
+    def make(self, module: ModuleType, value: Any, keep: list[Any]) -> Any:
+        return self.element.make(module, value, keep)
+
+    def plain(self, got: Any) -> Any:
+        return self.element.plain(got)
+
+
+@dataclass(frozen=True)
 class Struct(Type):
     fields: tuple[Type, ...]
 
@@ -445,6 +468,8 @@ def names(fields: tuple[Type, ...]) -> list[str]:
 def declare(type_: Type, name: str) -> str:
     if isinstance(type_, Array):
         return declare(type_.element, f"{name}[{type_.count}]")
+    if isinstance(type_, Aligned):
+        return f"_Alignas({type_.align}) {declare(type_.element, name)}"
     if isinstance(type_, BitField):
         return f"{type_.base.c} {name} : {type_.width};"
     return f"{type_.c} {name};"
@@ -543,7 +568,10 @@ class Signature:
 
 @st.composite
 def structs(draw: Any, index: int, known: tuple[Struct | Union, ...]) -> Struct | Union:
-    kind = draw(st.sampled_from(["floats", "mixed", "mixed", "large", "bits", "union", "union"]))
+    kinds = ["floats", "mixed", "mixed", "large", "bits", "union", "union", "aligned", "aligned"]
+    if platform.machine() != "x86_64":
+        kinds = [k for k in kinds if k != "aligned"]  # refused there
+    kind = draw(st.sampled_from(kinds))
     name = f"s{index}"
     if kind == "floats":
         one = draw(st.sampled_from([FLOAT, DOUBLE, COMPLEX[0]]))
@@ -560,6 +588,11 @@ def structs(draw: Any, index: int, known: tuple[Struct | Union, ...]) -> Struct 
         )
         fields = draw(st.lists(bit | st.sampled_from(NARROW), min_size=1, max_size=5))
         return Struct(f"struct {name}", tuple(fields))
+    if kind == "aligned":
+        narrow = st.sampled_from(NARROW)
+        aligned = st.builds(Aligned, st.just(""), narrow, st.sampled_from([8, 16]))
+        rest = draw(st.lists(narrow | aligned, max_size=3))
+        return Struct(f"struct {name}", tuple(draw(st.permutations([draw(aligned), *rest]))))
     element = st.sampled_from(SCALARS)
     array = st.builds(Array, st.just(""), element, st.integers(1, 4 if kind == "mixed" else 20))
     fields = element | array
