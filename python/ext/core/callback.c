@@ -114,8 +114,9 @@ static int put_result(Callback *cb, void *result, PyObject *value)
         PyObject *kept = PyTuple_New(keep.n);
         for (Py_ssize_t i = 0; kept && i < keep.n; i++)
             PyTuple_SET_ITEM(kept, i, Py_NewRef(keep.objects[i]));
-        Py_XSETREF(cb->last, kept);
         r = kept ? 0 : -1;
+        kept = __atomic_exchange_n(&cb->last, kept, __ATOMIC_ACQ_REL);
+        Py_XDECREF(kept);
     }
     keep_fini(&keep);
     Py_XDECREF(name);

@@ -10,12 +10,12 @@
  *   CType                        complete() happens before the type is shared; immutable after,
  *                                but for dtype (set once)
  *   Function                     immutable after it is made, but for ufunc (set once)
- *   Value.keep, Pointer.kept     the GIL, or a critical section of the object without one
+ *   Value.keep, Pointer.kept     set once (set_once), a dict from then on
  *   Pointer's family             the mutex in pointer.c, which is never held while Python runs
  *   Pointer.status, users        atomic: a call counts itself in and then looks at the status, who
  *                                frees sets the status and then looks at the count
  *   Frame                        its own thread
- *   Callback                     immutable; alive is atomic
+ *   Callback                     immutable until buried, but for last (exchanged); alive is atomic
  */
 #ifndef HEADWAY_EXT_CORE_H
 #define HEADWAY_EXT_CORE_H
@@ -36,10 +36,22 @@
 #define HW_LIKELY(x) (x)
 #endif
 
-#if PY_VERSION_HEX < 0x030D0000
-#define Py_BEGIN_CRITICAL_SECTION(o) {
-#define Py_END_CRITICAL_SECTION() }
-#endif
+/* A reference that is set once and read by any thread. set_once steals `made`; where another thread
+ * was first, its object stays. -1 where `made` is NULL. */
+static inline PyObject *get_once(PyObject **slot)
+{
+    return __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+}
+
+static inline int set_once(PyObject **slot, PyObject *made)
+{
+    PyObject *none = NULL;
+    if (!made)
+        return -1;
+    if (!__atomic_compare_exchange_n(slot, &none, made, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        Py_DECREF(made);
+    return 0;
+}
 
 typedef struct CType CType;
 typedef struct Value Value;

@@ -585,13 +585,12 @@ static PyObject *get_fields(PyObject *self, void *closure)
 
 PyObject *ctype_dtype(CType *t)
 {
-    if (!t->dtype) {
+    if (!get_once(&t->dtype)) {
         PyObject *m = PyImport_ImportModule("headway._dtype");
         PyObject *dtype = m ? PyObject_CallMethod(m, "of", "O", t) : NULL;
         Py_XDECREF(m);
-        if (!dtype)
+        if (set_once(&t->dtype, dtype) < 0)
             return NULL;
-        t->dtype = dtype;
     }
     return Py_NewRef(t->dtype);
 }

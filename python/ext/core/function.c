@@ -540,7 +540,7 @@ static void function_dealloc(PyObject *self)
 
 PyObject *function_ufunc(Function *f)
 {
-    if (f->ufunc)
+    if (get_once(&f->ufunc))
         return Py_NewRef(f->ufunc);
     if (!f->mapping)
         return raise_named(f->state, "NotBoundError",
@@ -554,13 +554,7 @@ PyObject *function_ufunc(Function *f)
     PyObject *made =
         text ? numpy->ufunc((PyObject *)f, f->mapping, PyUnicode_AsUTF8(f->name), text) : NULL;
     Py_XDECREF(doc);
-    if (!made)
-        return NULL;
-    Py_BEGIN_CRITICAL_SECTION(f);
-    if (!f->ufunc)
-        f->ufunc = Py_NewRef(made);
-    Py_END_CRITICAL_SECTION();
-    return made;
+    return set_once(&f->ufunc, made) < 0 ? NULL : Py_NewRef(f->ufunc);
 }
 
 static PyObject *get_ufunc(PyObject *self, void *closure)

@@ -116,7 +116,7 @@ int memory_keep(PyObject *owner, const void *at, size_t size, Keep *keep)
     }
     if (!keep->n && !*dict)
         return 0;
-    if (!*dict && !(*dict = PyDict_New()))
+    if (!get_once(dict) && set_once(dict, PyDict_New()) < 0)
         return -1;
     PyObject *key = keep_key(at, size);
     PyObject *kept = key ? PyTuple_New(keep->n) : NULL;

@@ -17,7 +17,8 @@ static State *state_of(PyObject *module) { return PyModule_GetState(module); }
 
 static PyObject *named_class(State *state, const char *class_name)
 {
-    if (!state->errors && !(state->errors = PyImport_ImportModule("headway._errors")))
+    if (!get_once(&state->errors) &&
+        set_once(&state->errors, PyImport_ImportModule("headway._errors")) < 0)
         return NULL;
     return PyObject_GetAttrString(state->errors, class_name);
 }
