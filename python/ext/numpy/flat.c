@@ -27,8 +27,21 @@ static void flat_body(hwn_job *job, ptrdiff_t begin, ptrdiff_t end, unsigned wor
     ptrdiff_t n = end - begin;
     (void)worker;
     for (int i = 0; i < n_ops; i++)
-        at[i] = f->args[i] + begin * f->steps[i];
+        at[i] = f->args[i];
+    for (int i = 0; begin && i < n_ops; i++)
+        at[i] += begin * f->steps[i];
     m->loop(at, &n, f->steps, m->data);
+}
+
+static inline bool same_shape(PyArrayObject *a, PyArrayObject *b)
+{
+    const npy_intp *mine = PyArray_DIMS(a), *other = PyArray_DIMS(b);
+    if (PyArray_NDIM(a) != PyArray_NDIM(b))
+        return false;
+    for (int d = 0; d < PyArray_NDIM(a); d++)
+        if (mine[d] != other[d])
+            return false;
+    return true;
 }
 
 /* An array of the right type and shape. Its step is only right for one axis or none. */
@@ -37,9 +50,7 @@ static inline bool take_array(flat *f, int op, PyArrayObject *a)
     int ndim = PyArray_NDIM(a);
     if (!hwn_is_kind(a, f->job.mapping->operands[op].kind))
         return false;
-    if (ndim && f->first &&
-        (ndim != PyArray_NDIM(f->first) ||
-         !PyArray_CompareLists(PyArray_DIMS(a), PyArray_DIMS(f->first), ndim)))
+    if (ndim && f->first && !same_shape(a, f->first))
         return false;
     if (ndim && !f->first)
         f->first = a;
@@ -110,7 +121,8 @@ static bool flatten(flat *f)
     return true;
 }
 
-static bool allocate(flat *f, PyArrayObject **outputs)
+/* How many outputs there are, fewer than the mapping has where one could not be made. */
+static int allocate(flat *f, PyArrayObject **outputs)
 {
     const hw_mapping *m = f->job.mapping;
     int order = f->flags & NPY_ARRAY_C_CONTIGUOUS ? 0 : NPY_ARRAY_F_CONTIGUOUS;
@@ -126,11 +138,11 @@ static bool allocate(flat *f, PyArrayObject **outputs)
             &PyArray_Type, hwn_kinds[kind].descr, PyArray_NDIM(f->first), PyArray_DIMS(f->first),
             NULL, NULL, PyArray_NDIM(f->first) == 1 ? 0 : order, NULL);
         if (!outputs[j])
-            return false;
+            return j;
         f->args[op] = PyArray_BYTES(outputs[j]);
         f->steps[op] = hwn_kinds[kind].size;
     }
-    return true;
+    return m->n_out;
 }
 
 static int run(flat *f, PyObject *function)
@@ -195,11 +207,11 @@ int hwn_map_flat(const hwn_request *q, PyObject **result)
         return q->any_out ? 0 : run_single(f, q, result);
 
     PyArrayObject *outputs[HW_MAX_OPERANDS];
-    memset(outputs, 0, sizeof *outputs * m->n_out);
-    f->job.length = PyArray_SIZE(f->first);
-    if (!allocate(f, outputs) || run(f, q->function) < 0) {
-        for (int j = 0; j < m->n_out; j++)
-            Py_XDECREF(outputs[j]);
+    f->job.length = PyArray_NDIM(f->first) == 1 ? PyArray_DIM(f->first, 0) : PyArray_SIZE(f->first);
+    int made = allocate(f, outputs);
+    if (made < m->n_out || run(f, q->function) < 0) {
+        while (made > 0)
+            Py_DECREF(outputs[--made]);
         return -1;
     }
     *result = hwn_results(q, outputs);

@@ -25,9 +25,9 @@ static inline unsigned hwn_fp_x87(void)
 static inline void hwn_fp_clear(void)
 {
     unsigned csr = __builtin_ia32_stmxcsr();
-    if (csr & 0x3f)
-        __builtin_ia32_ldmxcsr(csr & ~0x3fU);
-    if (hwn_fp_x87() & 0x3f)
+    if (csr & 0x1d)
+        __builtin_ia32_ldmxcsr(csr & ~0x1dU);
+    if (hwn_fp_x87() & 0x1d)
         __asm__ volatile("fnclex" ::: "memory");
 }
 

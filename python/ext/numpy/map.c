@@ -95,7 +95,9 @@ static bool parse(hwn_request *q, PyObject *const *args, Py_ssize_t nargs, PyObj
 {
     q->in = args;
     q->any_out = false;
-    memset(q->out, 0, sizeof(PyObject *) * q->mapping->n_out);
+    q->out[0] = NULL;
+    for (int j = 1; j < q->mapping->n_out; j++)
+        q->out[j] = NULL;
     bool all = true;
     for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); k++)
         all &= PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, k), "out") == 0 &&
@@ -126,17 +128,19 @@ static PyObject *call_ufunc(PyObject *function, PyObject *const *args, Py_ssize_
 PyObject *hwn_map(PyObject *function, const hw_mapping *m, PyObject *const *args, Py_ssize_t nargs,
                   PyObject *kwnames)
 {
-    static hwn_way *const ways[] = {hwn_map_flat, hwn_map_outer, hwn_map_cast};
     hwn_request q;
     PyObject *result;
     q.function = function;
     q.mapping = m;
     if (nargs != m->n_in)
         return raise_count(function, m->n_in, nargs);
-    int served = 0;
-    if (parse(&q, args, nargs, kwnames))
-        for (size_t way = 0; way < sizeof ways / sizeof *ways && served == 0; way++)
-            served = ways[way](&q, &result);
+    if (!parse(&q, args, nargs, kwnames))
+        return call_ufunc(function, args, nargs, kwnames);
+    int served = hwn_map_flat(&q, &result);
+    if (served == 0)
+        served = hwn_map_outer(&q, &result);
+    if (served == 0)
+        served = hwn_map_cast(&q, &result);
     if (served < 0)
         return NULL;
     return served ? result : call_ufunc(function, args, nargs, kwnames);

@@ -8,6 +8,9 @@
  * long as that is foreseen to end within LIMIT. Most calls end there, with nothing released and
  * nobody asked. What is left of the others goes to the pool, which polls for signals.
  *
+ * A short call that follows another of the same function at once was preceded by a quick one: it is
+ * not timed. So only the first of a series of short calls can be slow without anybody noticing.
+ *
  * Where pieces are cut follows from the length alone (1, 16, 64, 256, ... then multiples of the
  * unit and the chunk), except where a place takes longer than SLOW: vector code is never that slow.
  *
@@ -81,11 +84,14 @@ char *hwn_scratch(hwn_job *job, unsigned worker, size_t size)
 
 static void free_scratch(hwn_job *job)
 {
-    free(job->scratch);
-    for (unsigned w = 1; job->scratches && w < job->threads; w++)
+    if (job->scratch)
+        free(job->scratch);
+    for (unsigned w = 1; w < job->threads && job->scratches; w++)
         free(job->scratches[w - 1]);
-    free(job->scratches);
-    free(job->errors);
+    if (job->threads > 1) {
+        free(job->scratches);
+        free(job->errors);
+    }
 }
 
 /* ---- callbacks ------------------------------------------------------------------------------- */
@@ -150,12 +156,29 @@ static void unlock(hwn_job *job)
 
 /* ---- the run --------------------------------------------------------------------------------- */
 
-/* The first places, while they are few or quick. How many were handled. */
+/* This thread's last short call: when it began. */
+static _Thread_local struct {
+    const hw_mapping *mapping;
+    uint64_t began;
+} last __attribute__((tls_model("initial-exec")));
+
+/* True where the thread was in the same function a moment ago, and is back already. */
+static inline bool follows_quick_call(const hwn_job *job, uint64_t now)
+{
+    bool follows = last.mapping == job->mapping && now - last.began < SLOW;
+    last.mapping = job->mapping;
+    last.began = now;
+    return follows;
+}
+
+/* The first places of several, while they are few or quick. How many were handled. */
 static ptrdiff_t run_short(hwn_job *job)
 {
     const ptrdiff_t n = job->length;
     ptrdiff_t done = 0, end = 1;
-    uint64_t start = n > 1 ? hwn_ticks() : 0;
+    uint64_t start = hwn_ticks();
+    if (n <= SECOND && follows_quick_call(job, start))
+        end = n;
     for (;;) {
         run_here(job, done, end);
         done = end;
@@ -250,7 +273,10 @@ int hwn_run(hwn_job *job)
         job->frame.saved = PyGILState_GetThisThreadState();
     if (job->mapping->lock)
         lock(job);
-    job->done = run_short(job);
+    if (job->length > 1)
+        job->done = run_short(job);
+    else
+        run_here(job, 0, job->done = 1);
     if (job->done < job->length && job->failure.cause == HWN_NO_CAUSE && !job->frame.error)
         status = run_long(job);
     unlock(job);
