@@ -32,6 +32,8 @@ typedef struct hw_ndview {
 } hw_ndview;
 
 typedef struct hw_numpy_hooks {
+    PyTypeObject *ndarray; /* the class itself: the quickest look at an argument */
+
     /* 1 and a view where o is an exact numpy.ndarray, else 0. Sets no exception. */
     int (*view)(PyObject *o, hw_ndview *view);
 

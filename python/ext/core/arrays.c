@@ -201,6 +201,8 @@ bool call_direct(const Function *f, int param, PyObject *value)
 
 bool call_wants_map(const Function *f, PyObject *o)
 {
+    if (f->state->numpy && Py_IS_TYPE(o, f->state->numpy->ndarray))
+        return true;
     if (PyFloat_Check(o) || PyLong_Check(o) || PyComplex_Check(o) || PyUnicode_Check(o) ||
         PyBytes_Check(o) || o == Py_None)
         return false;

@@ -106,7 +106,7 @@ static bool take_outputs(flat *f, const hwn_request *q)
 }
 
 /* Makes every array one run of elements; false where the layouts do not allow it. */
-static bool flatten(flat *f)
+static bool flatten(flat *f, int n_taken)
 {
     const hw_mapping *m = f->job.mapping;
     if (!(f->flags & NPY_ARRAY_ALIGNED))
@@ -115,22 +115,22 @@ static bool flatten(flat *f)
         return true;
     if (!(f->flags & (NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_F_CONTIGUOUS)))
         return false;
-    for (int i = 0; i < m->n_in + m->n_out; i++)
+    for (int i = 0; i < n_taken; i++)
         if (f->arrays[i] && PyArray_NDIM(f->arrays[i]))
             f->steps[i] = hwn_kinds[m->operands[i].kind].size;
     return true;
 }
 
 /* How many outputs there are, fewer than the mapping has where one could not be made. */
-static int allocate(flat *f, PyArrayObject **outputs)
+static int allocate(flat *f, const hwn_request *q, PyArrayObject **outputs)
 {
     const hw_mapping *m = f->job.mapping;
     int order = f->flags & NPY_ARRAY_C_CONTIGUOUS ? 0 : NPY_ARRAY_F_CONTIGUOUS;
     for (int j = 0; j < m->n_out; j++) {
         int op = m->n_in + j;
         hw_kind kind = m->operands[op].kind;
-        if (f->arrays[op]) {
-            outputs[j] = (PyArrayObject *)Py_NewRef((PyObject *)f->arrays[op]);
+        if (q->out[j]) {
+            outputs[j] = (PyArrayObject *)Py_NewRef(q->out[j]);
             continue;
         }
         Py_INCREF(hwn_kinds[kind].descr);
@@ -201,14 +201,15 @@ int hwn_map_flat(const hwn_request *q, PyObject **result)
     int found = take_inputs(f, q);
     if (found <= 0)
         return found;
-    if (!take_outputs(f, q) || !flatten(f))
+    if ((q->any_out && !take_outputs(f, q)) ||
+        !flatten(f, q->any_out ? m->n_in + m->n_out : m->n_in))
         return 0;
     if (!f->first)
         return q->any_out ? 0 : run_single(f, q, result);
 
     PyArrayObject *outputs[HW_MAX_OPERANDS];
     f->job.length = PyArray_NDIM(f->first) == 1 ? PyArray_DIM(f->first, 0) : PyArray_SIZE(f->first);
-    int made = allocate(f, outputs);
+    int made = allocate(f, q, outputs);
     if (made < m->n_out || run(f, q->function) < 0) {
         while (made > 0)
             Py_DECREF(outputs[--made]);

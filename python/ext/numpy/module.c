@@ -57,7 +57,7 @@ static PyObject *empty(hw_kind kind, int ndim, const Py_ssize_t *shape, void **d
     return a;
 }
 
-static const hw_numpy_hooks hooks = {
+static hw_numpy_hooks hooks = {
     .view = view,
     .is_arraylike = is_arraylike,
     .map = hwn_map,
@@ -84,6 +84,7 @@ static int exec(PyObject *module)
     }
     hwn_debug = debug && strcmp(debug, "1") == 0;
     hwn_kinds_init();
+    hooks.ndarray = &PyArray_Type;
     return hwn_api->set_numpy_hooks(&hooks);
 }
 
