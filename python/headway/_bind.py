@@ -17,7 +17,7 @@ from headway._annotate import FunctionWords
 from headway._callback import callback_of
 from headway._errors import AnnotationError, NotBoundError
 from headway._expression import constant
-from headway._mapping import mapping
+from headway._mapping import MAX_CORE, MAX_DIMS, mapping
 from headway._model import Binding, Param, Result, Role
 from headway._prototype import Lookup, Prototype, Record, tag
 from headway._roles import decide
@@ -71,6 +71,7 @@ class _Draft:
         self.words = proto.words
         self.check()
         self.shapes = Shapes(proto)
+        self.check_limits()
         self.roles, self.notes = decide(proto, self.shapes, around.types)
 
     def binding(self) -> Binding:
@@ -102,6 +103,20 @@ class _Draft:
                 self.around.types.value(p["type"])
             except NotBoundError as error:
                 raise NotBoundError(f"parameter {self.proto.names[i]!r}: {error}") from None
+
+    def check_limits(self) -> None:
+        """Refuse more than a call has room for."""
+        for i, dims in self.shapes.arrays.items():
+            if len(dims) > MAX_CORE:
+                raise NotBoundError(
+                    f"parameter {self.proto.names[i]!r}: it has {len(dims)} dimensions, "
+                    f"and at most {MAX_CORE} are supported"
+                )
+        if len(self.shapes.dims) > MAX_DIMS:
+            raise NotBoundError(
+                f"its arrays have {len(self.shapes.dims)} different sizes, "
+                f"and at most {MAX_DIMS} are supported"
+            )
 
     def param_type(self, i: int) -> Any:
         """The `_core.CType` of parameter i; arrays have decayed to pointers to their elements."""
@@ -159,7 +174,8 @@ class _Draft:
         if said.bytes or element in ("char", "void"):
             return True
         in_words = bool(said.size) or said.capacity is not None
-        return element in _BYTES and in_words and "int8" not in self.proto.params[i]["c"]
+        is_byte = isinstance(element, str) and element in _BYTES  # a struct's encoding is a list
+        return is_byte and in_words and "int8" not in self.proto.params[i]["c"]
 
     def freeing_function(self, name: str, received: Any) -> Any:
         """The callable that frees what owned=name is said of; its type must fit."""
@@ -215,9 +231,35 @@ class _Draft:
         if split is None:
             return None
         names = [dim.name for dim in self.shapes.dims]
+        where = f"annotation of {self.proto.name}: split={split}"
         if split not in names or self.shapes.dims[names.index(split)].param is None:
             known = ", ".join(names) or "it has no sized arrays"
-            raise AnnotationError(
-                f"annotation of {self.proto.name}: split={split} is no size of it ({known})"
-            )
-        return names.index(split)
+            raise AnnotationError(f"{where} is no size of it ({known})")
+        at = names.index(split)
+        reason = self.not_splittable(at)
+        if reason:
+            raise AnnotationError(f"{where}: the work cannot be cut along {split}: {reason}")
+        return at
+
+    def not_splittable(self, at: int) -> str:
+        """Why pieces along a size would not do what the whole does, or "".
+
+        A piece is the function itself, called with a smaller size and with each array that has
+        this size moved on to where the piece begins.
+        """
+        proto, shapes, size = self.proto, self.shapes, self.shapes.dims[at]
+        assert size.param is not None
+        if tag(proto.type(size.param)) == "ptr":
+            return f"it is passed by pointer ({proto.params[size.param]['c']!r}), not by value"
+        if proto.result != "void":
+            return f"the function returns {proto.record['result']['c']!r}, and each piece would"
+        for dim in shapes.dims:
+            if any(step == (1, at) for step in dim.postfix or ()):
+                return f"the size {dim.name!r} of an array is computed from it"
+        for i, role in enumerate(self.roles):
+            dims = shapes.arrays.get(i, ())
+            if at in dims[1:]:
+                return f"it is not the first dimension of {proto.names[i]}"
+            if role in (Role.OUT, Role.INOUT) and dims[:1] != (at,):
+                return f"each piece would write to all of {proto.names[i]}"
+        return ""

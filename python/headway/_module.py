@@ -274,7 +274,11 @@ class Loaded:
             try:
                 library, address = self._symbol(record)
                 loop = self._loop(library, record["name"])
-                return _core.Function(self._decide(record), address, library, loop)
+                binding = self._decide(record)
+                try:
+                    return _core.Function(binding, address, library, loop)
+                except (TypeError, ValueError) as error:
+                    raise NotBoundError(str(error)) from error
             finally:
                 self._binding.pop()
 
@@ -446,7 +450,7 @@ class Loaded:
             return Row(name, "unknown", bound=False, text="it is declared nowhere")
         try:
             value = getattr(self.module, name)
-        except (AttributeError, AnnotationError) as error:
+        except Exception as error:  # noqa: BLE001  # one declaration must not cost the others
             return Row(name, record["k"], bound=False, text=str(error))
         if record["k"] != "function":
             return Row(name, record["k"], bound=True, text=_shown(record, value))

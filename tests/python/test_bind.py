@@ -244,6 +244,57 @@ def test_a_callback_may_live_as_long_as_a_handle() -> None:
     assert f.params[1].callback == Callback(keep=0)
 
 
+@pytest.mark.parametrize(
+    ("prototype", "reason"),
+    [
+        ("void f(int m, int n, const double x[m][n], double y[m][n]);", "not the first .* of x"),
+        (
+            "void f(int n, const double e[n + 1], const double x[n], double y[n]);",
+            "'n . 1' .* from",
+        ),
+        ("void f(int n, const double x[n][n], double y[n]);", "not the first dimension of x"),
+        ("int f(int n, const double x[n], double y[n]);", "returns 'int'"),
+        ("void f(int n, const double x[n], double total[1]);", "write to all of total"),
+        ("void f(int n, int k, const double x[n], double bins[k]);", "write to all of bins"),
+    ],
+)
+def test_a_split_that_would_change_the_result_is_refused(prototype: str, reason: str) -> None:
+    with pytest.raises(AnnotationError, match=f"annotation of f: split=n: .*{reason}"):
+        bound(prototype, split="n")
+
+
+def test_a_split_along_a_size_behind_a_pointer_is_refused() -> None:
+    with pytest.raises(AnnotationError, match=r"passed by pointer \('int \*'\), not by value"):
+        bound(
+            "void f(int *n, const double *x, double *y);",
+            split="n", x="in, size=n", y="out, size=n",
+        )  # fmt: skip
+
+
+def test_rows_and_shared_inputs_do_not_hinder_a_split() -> None:
+    f = bound(
+        "void f(int k, int n, const double table[k], const double x[n][k], double y[n][k]);",
+        split="n",
+    )
+    assert f.split is not None
+    assert f.dims[f.split].name == "n"
+
+
+@pytest.mark.parametrize(
+    ("prototype", "reason"),
+    [
+        ("int f(const int x" + "[2]" * 9 + ");", "'x': it has 9 dimensions, and at most 8"),
+        (
+            f"int f({', '.join(f'int n{i}, const int x{i}[n{i}]' for i in range(17))});",
+            "have 17 different sizes, and at most 16",
+        ),
+    ],
+)
+def test_more_dimensions_than_a_call_has_room_for_are_refused(prototype: str, reason: str) -> None:
+    with pytest.raises(NotBoundError, match=reason):
+        bound(prototype)
+
+
 def test_on_error_may_be_a_constant_of_the_header() -> None:
     source = "#define STOP 7\nvoid f(int (*cb)(int));"
     assert bound(source, cb="on_error=STOP").params[0].callback == Callback(on_error=7)

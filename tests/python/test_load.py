@@ -608,3 +608,63 @@ def test_a_callback_may_call_the_library_whose_lock_is_held(tmp_path: Path) -> N
     h.H5Literate(file, h.H5_INDEX_NAME, h.H5_ITER_INC, hw.NULL, visit, hw.NULL)
     assert names == [("a", 1), ("b", 1)]
     h.H5Fclose(file)
+
+
+# ---- declarations that were trouble -------------------------------------------------------------
+
+
+def test_an_array_of_structs_is_an_output(library: Callable[..., ModuleType]) -> None:
+    m = library(
+        "struct point { int x; double y; };\n"
+        "void fill(int n, struct point points[n]);\n"
+        "void some(struct point *points, int room, int *used);\n",
+        "void fill(int n, struct point points[n]) {\n"
+        "    for (int i = 0; i < n; i++) points[i] = (struct point){i, i / 2.0}; }\n"
+        "void some(struct point *points, int room, int *used) {\n"
+        "    fill(room, points); *used = room - 1; }\n",
+        annotate={"some": {"points": "out, capacity=room, length=used"}},
+    )
+    made = m.fill(n=3)
+    assert [(point.x, point.y) for point in made] == [(0, 0.0), (1, 0.5), (2, 1.0)]
+    given = np.zeros(4, m.point.dtype)
+    m.fill(points=given)
+    np.testing.assert_array_equal(given["y"], [0, 0.5, 1, 1.5])
+    cut, used = m.some(room=4)
+    assert [point.x for point in cut] == [0, 1, 2]
+    assert used == 3
+    assert {row.name: row.bound for row in report(m)} == {"fill": True, "point": True, "some": True}
+
+
+def test_a_declaration_that_cannot_be_bound_costs_no_other(
+    library: Callable[..., ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dims = "[2]" * 9
+    m = library(
+        f"int deep(const int x{dims});\nint flat(int x);\nint odd(int x);\n",
+        f"int deep(const int x{dims}) {{ return 0; }}\n"
+        "int flat(int x) { return x; }\nint odd(int x) { return x; }\n",
+    )
+    decide = loaded(m)._decide
+
+    def fails(record: dict[str, object]) -> object:
+        if record["name"] == "odd":
+            raise RuntimeError("a mistake of ours")
+        return decide(record)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loaded(m), "_decide", fails)
+        rows = {row.name: row for row in report(m)}
+    assert {name: row.bound for name, row in rows.items()} == {
+        "deep": False, "flat": True, "odd": False,
+    }  # fmt: skip
+    assert "9 dimensions" in rows["deep"].text
+    assert rows["odd"].text == "a mistake of ours"
+
+
+def test_a_fixed_size_beyond_32_bits_is_not_cut(library: Callable[..., ModuleType]) -> None:
+    m = library(
+        "double first(const double x[4294967297]);\n",
+        "double first(const double x[4294967297]) { return x[0]; }\n",
+    )
+    with pytest.raises(ValueError, match="4294967297"):
+        m.first(np.ones(1))

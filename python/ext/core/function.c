@@ -139,7 +139,10 @@ static bool read_dim(Function *f, int i, PyObject *d)
     Dim *out = &f->dims[i];
     out->name = attr(d, "name", &failed);
     out->param = (int16_t)attr_int(d, "param", -1, &failed);
-    out->fixed = attr_int(d, "fixed", -1, &failed);
+    PyObject *fixed = attr(d, "fixed", &failed);
+    out->fixed = fixed ? PyLong_AsLongLong(fixed) : -1;
+    if (fixed && out->fixed == -1 && PyErr_Occurred())
+        return false;
     PyObject *postfix = attr_tuple(d, "postfix", &failed);
     Py_ssize_t n = postfix ? PyTuple_GET_SIZE(postfix) : 0;
     if (failed || !out->name || out->param >= f->n_params || n > 255)

@@ -23,7 +23,7 @@
 #include <Python.h>
 
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
-#define NPY_TARGET_VERSION NPY_2_0_API_VERSION
+#define NPY_TARGET_VERSION NPY_2_1_API_VERSION
 #define PY_ARRAY_UNIQUE_SYMBOL headway_array_api
 #define PY_UFUNC_UNIQUE_SYMBOL headway_ufunc_api
 #ifndef HWN_IMPORTS_NUMPY

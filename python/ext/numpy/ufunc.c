@@ -239,17 +239,6 @@ static void with_core(char **args, const npy_intp *dims, const npy_intp *steps, 
 
 /* ---- core dimensions ------------------------------------------------------------------------- */
 
-/* NumPy's struct from 2.1 on; the headers show it only to those who refuse older ones. */
-typedef struct ufunc_2_1 {
-    PyUFuncObject base;
-    int (*process_core_dims)(PyUFuncObject *ufunc, npy_intp *sizes);
-} ufunc_2_1;
-
-static bool is_at_least_2_1(void)
-{
-    return PyArray_GetNDArrayCFeatureVersion() >= NPY_2_1_API_VERSION;
-}
-
 /* Sizes that follow from others, and the check of those that NumPy took from the arrays. */
 static int process_core_dims(PyUFuncObject *ufunc, npy_intp *sizes)
 {
@@ -399,24 +388,6 @@ static loops *make_loops(PyObject *function, const hw_mapping *m, const char *na
     return l;
 }
 
-/* 0, or -1 and NotImplementedError where this NumPy cannot do it. */
-static int install_sizes(PyObject *ufunc, const hw_mapping *m, const char *name)
-{
-    bool computed = false;
-    for (int d = 0; d < m->n_dims; d++)
-        computed |= m->postfix[d] != NULL;
-    if (!computed && !is_at_least_2_1())
-        return 0;
-    if (!is_at_least_2_1()) {
-        PyErr_Format(PyExc_NotImplementedError,
-                     "%s: a size computed from others needs NumPy 2.1 or newer", name);
-        return -1;
-    }
-    if (m->n_dims)
-        ((ufunc_2_1 *)ufunc)->process_core_dims = process_core_dims;
-    return 0;
-}
-
 PyObject *hwn_ufunc(PyObject *function, const hw_mapping *m, const char *name, const char *doc)
 {
     if (m->n_in == 0) {
@@ -445,7 +416,7 @@ PyObject *hwn_ufunc(PyObject *function, const hw_mapping *m, const char *name, c
     ((PyUFuncObject *)ufunc)->obj = keep;
     if (!PyObject_GC_IsTracked(ufunc))
         PyObject_GC_Track(ufunc); /* the function keeps it in turn: a circle */
-    if (install_sizes(ufunc, m, name) < 0)
-        Py_CLEAR(ufunc);
+    if (m->n_dims)
+        ((PyUFuncObject *)ufunc)->process_core_dims_func = process_core_dims;
     return ufunc;
 }
