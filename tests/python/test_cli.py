@@ -283,8 +283,9 @@ def test_bench_call_reports_each_figure_or_why_not(run_json: Callable[..., Any])
         for peer in peers:
             assert (ours, peer) in measured or peer in found["absent"]
     assert "headway" not in found["absent"]
-    assert found["figures"][-1]["figure"].startswith("import headway")
-    assert "NumPy was not imported" in found["figures"][-1]["ours"][2]
+    (start_up,) = (row for row in found["figures"] if row["figure"].startswith("import headway"))
+    assert "NumPy was not imported" in start_up["ours"][2]
+    assert start_up["bound"] == 30
 
 
 def test_bench_map_reports_each_figure_or_why_not(run: Run) -> None:

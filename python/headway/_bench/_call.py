@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import headway as hw
 from headway._bench._peers import SOURCES, Missing, Peers
 from headway._bench._timing import Contest
+from headway._errors import HeadwayError
 
 SAME = "of one shared library, built with -O3 -march=native"
 
@@ -184,37 +186,77 @@ def structs(peers: Peers) -> Contest:
     return contest
 
 
-class _Start:
-    """Seconds that a fresh interpreter takes for a statement, beyond starting."""
+@dataclass(frozen=True)
+class Fresh:
+    """A time measured in fresh interpreters."""
 
-    def __init__(self, statement: str) -> None:
-        self._statement = statement
-
-    def _seconds(self, statement: str) -> float:
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", statement], check=True, stdin=subprocess.DEVNULL)
-        return time.perf_counter() - start
-
-    def __call__(self) -> float:
-        return self._seconds(self._statement) - self._seconds("pass")
+    figure: str
+    what: str
+    seconds: float
+    bound: float  # seconds
 
 
-def start_up(rounds: int = 15) -> dict[str, Any]:
-    """``import headway`` in a fresh interpreter: milliseconds, and whether NumPy came with it."""
-    start = _Start("import headway")
-    start()  # bytecode written, files in the page cache
-    milliseconds = 1e3 * statistics.median(start() for _ in range(rounds))
-    probe = "import sys, headway; print('numpy' in sys.modules)"
-    numpy = subprocess.run(
-        [sys.executable, "-c", probe], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    return {"milliseconds": milliseconds, "numpy_imported": numpy == "True"}
+def _run(code: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+
+
+def _started(code: str) -> float:
+    start = time.perf_counter()
+    _run(code)
+    return time.perf_counter() - start
+
+
+def start_up(rounds: int = 15) -> Fresh:
+    """``import headway``, beyond starting an interpreter, and whether NumPy came with it."""
+    _run("import headway")  # bytecode written, files in the page cache
+    seconds = statistics.median(
+        _started("import headway") - _started("pass") for _ in range(rounds)
+    )
+    numpy = _run("import sys, headway; print('numpy' in sys.modules)").strip() == "True"
+    return Fresh(
+        "import headway (warm), NumPy not imported by it",
+        "fresh interpreters, the time of `python -c pass` taken off; NumPy was "
+        + ("imported" if numpy else "not imported"),
+        seconds,
+        30e-3,
+    )
+
+
+LOAD = """
+import time, headway as hw
+start = time.perf_counter()
+hw.load("sqlite3", "sqlite3.h", annotate="sqlite3.toml")
+print(time.perf_counter() - start)
+"""
+
+
+def warm_load(rounds: int = 15) -> Fresh:
+    """``hw.load`` of a large header that is in the cache.
+
+    Raises
+    ------
+    Missing
+        SQLite is not on this machine.
+    """
+    try:
+        hw.load("sqlite3", "sqlite3.h", annotate="sqlite3.toml")
+    except HeadwayError as error:
+        raise Missing(str(error).splitlines()[0]) from None
+    return Fresh(
+        "warm hw.load of sqlite3.h",
+        "the first hw.load of a fresh interpreter, the header read before by another",
+        statistics.median(float(_run(LOAD)) for _ in range(rounds)),
+        5e-3,
+    )
 
 
 def contests(peers: Peers) -> Iterator[Contest]:
     """The contests of the suite, made one after the other."""
     for make in (scalars, arrays, strings, structs):
         yield make(peers)
-
-
-__all__ = ["Missing", "contests", "start_up"]
