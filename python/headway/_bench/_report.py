@@ -130,7 +130,7 @@ def run(suites: Iterable[str], seconds: float, progress: Progress) -> Report:
             progress("call: import and load in fresh interpreters", 0)
             report.rows.append(_fresh(_call.start_up()))
             try:
-                report.rows.append(_fresh(_call.warm_load()))
+                report.rows.extend(map(_fresh, _call.warm_loads()))
             except _peers.Missing as reason:
                 report.absent["warm hw.load of sqlite3.h"] = str(reason)
     return report
@@ -141,7 +141,7 @@ def _fresh(found: _call.Fresh) -> Row:
     return Row(
         found.figure,
         1e3 * found.seconds,
-        1e3 * found.bound,
+        None if found.bound is None else 1e3 * found.bound,
         "at most",
         (name, found.seconds, found.what),
         None,
