@@ -6,9 +6,12 @@ from __future__ import annotations
 import re
 from operator import index
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headway import _core
+
+if TYPE_CHECKING:
+    from headway._module import Variable
 
 _TOKEN = re.compile(r"\s*(?:(\*)|(\[\s*(\d*)\s*\])|([A-Za-z_]\w*))")
 
@@ -257,8 +260,8 @@ def addressof(value: Any, name: str | None = None) -> _core.Pointer:
     if isinstance(value, ModuleType) and name is not None:
         variable = _variable(value, name)
         if variable is not None:
-            ctype, address, library = variable
-            return _core.pointer_at(_core.pointer(ctype), address, library)
+            pointer = _core.pointer(variable.ctype, variable.const)
+            return _core.pointer_at(pointer, variable.address, variable.library)
         value, name = getattr(value, name), None
     if isinstance(value, _core.Function) and name is None:
         return _core.pointer_at(_core.pointer(value.ctype), value.address, value)
@@ -272,8 +275,8 @@ def addressof(value: Any, name: str | None = None) -> _core.Pointer:
     return _core.pointer_at(_core.pointer(ctype), address, value)
 
 
-def _variable(module: ModuleType, name: str) -> tuple[_core.CType, int, Any] | None:
-    """The type, address and library of an extern variable; None for what is none."""
+def _variable(module: ModuleType, name: str) -> Variable | None:
+    """An extern variable of a module; None for what is none."""
     from headway._module import loaded
 
     return loaded(module).variable(name)
@@ -308,9 +311,10 @@ def offsetof(spec: Any, *path: str, module: ModuleType | None = None) -> int:
 
 
 def buffer(value: Any, size: int | None = None) -> memoryview:
-    """The memory of a C value, or `size` bytes from a pointer on, as a writable memoryview.
+    """The memory of a C value, or `size` bytes from a pointer on, as a memoryview.
 
-    Nothing is copied. For a pointer, `size` is taken at its word.
+    Nothing is copied. It can be written to, but through a pointer to const. For a pointer, `size`
+    is taken at its word.
 
     Raises
     ------
@@ -326,7 +330,8 @@ def buffer(value: Any, size: int | None = None) -> memoryview:
         raise ValueError("the pointer is NULL: there is no memory to look at")
     n = value.__ctype__.target.size if size is None else size
     block = _core.array(_core.arithmetic("unsigned char"), n)
-    return memoryview(_core.load(block, int(value), value)).cast("B")
+    view = memoryview(_core.load(block, int(value), value)).cast("B")
+    return view.toreadonly() if value.__ctype__.target_const else view
 
 
 def string(value: Any, most: int | None = None) -> bytes:

@@ -63,6 +63,22 @@ class Row(NamedTuple):
     mapping: str | None = None  # "ufunc" or a gufunc's signature
 
 
+class Variable(NamedTuple):
+    """An extern variable, and where it is."""
+
+    ctype: Any
+    address: int
+    library: Any
+    const: bool  # it may lie in memory that nobody can write to
+
+    def read(self) -> Any:
+        """What it is now: a view, or of a const struct or array a copy."""
+        if self.const and self.ctype.kind == "array" and self.ctype.count is None:
+            pointer = _core.pointer(self.ctype.target, const=True)  # there is no size to copy
+            return _core.pointer_at(pointer, self.address, self.library)
+        return _core.load(self.ctype, self.address, self.library, self.const)
+
+
 def make(
     name: str, declarations: Any, libraries: Sequence[Any], annotations: Sequence[Given]
 ) -> ModuleType:
@@ -129,7 +145,7 @@ class Loaded:
         self._binding: list[str] = []  # functions being bound, for the detection of circles
         self._around: Surroundings | None = None
         self._struct_names: dict[str, set[str]] | None = None
-        self._variables: dict[str, tuple[Any, int, Any]] = {}
+        self._variables: dict[str, Variable] = {}
         self._renamed: dict[str, str] = {}  # from Python's name to C's
         vars(self.module).update(
             {_ATTRIBUTE: self, "__getattr__": self.attribute, "__dir__": self.listed}
@@ -148,7 +164,7 @@ class Loaded:
                 known = self._refused[name]
                 raise type(known)(*known.args)
             if name in self._variables:
-                return _core.load(*self._variables[name])
+                return self._variables[name].read()
             try:
                 return self._make(name)
             except (NotBoundError, SymbolError) as error:
@@ -214,11 +230,12 @@ class Loaded:
 
     def _make_var(self, name: str, record: Record) -> Any:
         library, address = self._symbol(record)
-        self._variables[name] = (self.types.value(record["type"]), address, library)
-        return _core.load(*self._variables[name])
+        ctype = self.types.value(record["type"])
+        self._variables[name] = Variable(ctype, address, library, record["const"])
+        return self._variables[name].read()
 
-    def variable(self, name: str) -> tuple[Any, int, Any] | None:
-        """The type, address and library of an extern variable; None for what is none."""
+    def variable(self, name: str) -> Variable | None:
+        """An extern variable; None for what is none."""
         getattr(self.module, name)
         return self._variables.get(name)
 

@@ -358,6 +358,12 @@ def test_variables() -> None:
     """
     assert one(source, "best")["type"] == ["ptr", ["rec", "struct kind"], True]
     assert one(source, "table")["type"] == ["arr", "int", None]
+    constant = (
+        "typedef const int row[3]; extern row a[2], b; extern const int c; extern int d, e[2];"
+    )
+    names = ("a", "b", "c", "d", "e")
+    assert [one(constant, n)["const"] for n in names] == [True, True, True, False, False]
+    assert one(source, "best")["const"]
     assert one(source, "N") == {"k": "macro", "name": "N", "value": 5}
     assert one(source, "X")["value"] == -0.5
 

@@ -226,6 +226,37 @@ def test_constants_enums_types_and_variables(library: Callable[..., ModuleType])
     assert "counter" not in vars(m)
 
 
+def test_const_variables_cannot_be_written(library: Callable[..., ModuleType]) -> None:
+    m = library(
+        "struct point { int x; const char *name; };\n"
+        "extern const int table[3], open[], one;\nextern const struct point origin, corners[2];\n"
+        "extern const char *const text;\nextern int *const counter;\nextern int list[2];\n",
+        'const int table[3] = {1, 2, 3}, open[] = {4, 5}, one = 1;\nconst char *const text = "t";\n'
+        'const struct point origin = {4, "o"}, corners[2] = {{5, "p"}, {6, "q"}};\n'
+        "static int hidden = 3; int *const counter = &hidden; int list[2] = {1, 2};",
+    )
+    m.table[0] = m.origin.x = m.corners[1].x = 9
+    m.corners[0] = m.origin
+    assert (m.table[:], m.origin.x, m.corners[1].x) == ([1, 2, 3], 4, 6)
+    assert (m.origin.name, m.corners[0].name, m.text, m.one) == ("o", "p", "t", 1)
+    np.testing.assert_array_equal(m.table, [1, 2, 3])
+    assert [m.open[i] for i in range(2)] == [4, 5]
+    with pytest.raises(TypeError, match="const int . points to cannot be written"):
+        m.open[0] = 9
+    for name in ("one", "table", "origin"):
+        with pytest.raises(TypeError, match="cannot be written"):
+            hw.addressof(m, name)[0] = 9
+    with pytest.raises(TypeError, match="cannot be written"):
+        hw.addressof(m, "origin").x = 9
+    assert hw.buffer(hw.addressof(m, "one")).readonly
+    # const is the pointer here, not what it points to; and one that is not const stays a view
+    m.counter[0] += 1
+    m.list[0] = 7
+    hw.addressof(m, "list")[0][1] = 8
+    assert (m.counter[0], m.list[:]) == (4, [7, 8])
+    assert not hw.buffer(hw.addressof(m, "list")).readonly
+
+
 def test_a_renamed_function_is_listed_under_its_new_name(
     library: Callable[..., ModuleType],
 ) -> None:

@@ -237,12 +237,16 @@ static PyObject *live_objects(PyObject *m, PyObject *unused)
 
 static PyObject *load_variable(PyObject *m, PyObject *args)
 {
-    PyObject *type, *owner = NULL;
+    PyObject *given, *owner = Py_None;
     unsigned long long address;
-    if (!PyArg_ParseTuple(args, "O!K|O", state_of(m)->ctype_type, &type, &address, &owner))
+    int copy = 0;
+    if (!PyArg_ParseTuple(args, "O!K|Op", state_of(m)->ctype_type, &given, &address, &owner, &copy))
         return NULL;
-    return convert_from_c((CType *)type, (const void *)(uintptr_t)address, owner ? owner : Py_None,
-                          false);
+    CType *type = (CType *)given;
+    hw_kind kind = type->c.kind;
+    if (copy && (kind == HW_STRUCT || kind == HW_UNION || kind == HW_ARRAY))
+        owner = NULL;
+    return convert_from_c(type, (const void *)(uintptr_t)address, owner, false);
 }
 
 /* Memory that is not Python's keeps nothing alive: what is stored there is the caller's to hold. */
@@ -332,7 +336,8 @@ static PyMethodDef functions[] = {
     {"cpus", cpus, METH_NOARGS,
      "CPUs in the affinity mask, and in the control group's quota (0: none)."},
     {"live_objects", live_objects, METH_NOARGS, "How many objects of each type are alive."},
-    {"load", load_variable, METH_VARARGS, "load(ctype, address[, owner]): what lies there."},
+    {"load", load_variable, METH_VARARGS,
+     "load(ctype, address[, owner[, copy]]): what lies there."},
     {"store", store_variable, METH_VARARGS, "store(ctype, address, value): writes it there."},
     {"pointer_at", pointer_at, METH_VARARGS, "pointer_at(ctype, address[, owner]): a pointer."},
     {"bytes_at", bytes_at, METH_VARARGS, "bytes_at(address[, most]): the bytes before a NUL."},

@@ -197,6 +197,7 @@ class Declarations:
             "name": name,
             "type": encoded,
             "c": types.spelling(type_),
+            "const": types.is_const(type_),
             "symbol": clang.text(clang.Cursor_getMangling(cursor)),
             "doc": self._doc(cursor),
         }
