@@ -3,7 +3,8 @@
 
 What is compiled is the user's file and, after it in the same translation unit, a loop for each of
 its functions (`_codegen`). The shared library is kept in the cache under a key of everything that
-it depends on but the files included, which are recorded beside it and compared.
+it depends on but the files included, which are recorded beside it and compared, and the files that
+would have been included had they been there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway import _cachedir, _core, _headers, _module, _toolchain, _vector
 from headway._errors import CompileError, HeaderError, NotBoundError
+from headway._headers._cache import exists
 from headway._headers._search import INCLUDE, Search
 from headway._library import cached_names
 from headway._sources import Annotate, Given, sources
@@ -390,7 +392,7 @@ class _Build:
                 return _core.open_library(found)
         with _scratch() as directory:
             built, depends = self.build(directory, self.units(loaded()))
-            kept = _Kept.keep(room, key, title, built, depends) if room is not None else None
+            kept = room and _Kept.keep(room, key, title, built, depends, self.looked_for())
             return _core.open_library(kept or built)
 
     def key(self, title: str, annotations: Sequence[Given]) -> str:
@@ -447,6 +449,14 @@ class _Build:
             depends += _included(Path(directory, f"headway{number}.d").read_text(encoding="utf-8"))
         outside = [path for path in dict.fromkeys(depends) if os.path.isabs(path)]
         return os.path.join(directory, "library.so"), outside
+
+    def looked_for(self) -> dict[str, list[str]]:
+        """The files that were only looked for, those absent and those present."""
+        parts = [file.declarations for file in self.files if file.declarations is not None]
+        return {
+            "absent": list(dict.fromkeys(path for part in parts for path in part.absent)),
+            "present": list(dict.fromkeys(path for part in parts for path in part.present)),
+        }
 
     # ---- messages --------------------------------------------------------------------------
 
@@ -603,7 +613,8 @@ class _Kept:
             kept = json.loads(record.read_bytes())
             path = room / kept["library"]
             content = path.read_bytes()
-            fresh = all(_unchanged(*each) for each in kept["depends"])
+            looked = not any(map(exists, kept["absent"])) and all(map(exists, kept["present"]))
+            fresh = looked and all(_unchanged(*each) for each in kept["depends"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
         if not fresh or hashlib.sha256(content).hexdigest() != kept["digest"]:
@@ -611,7 +622,14 @@ class _Kept:
         return str(path)
 
     @staticmethod
-    def keep(room: Path, key: str, title: str, built: str, depends: Sequence[str]) -> str | None:
+    def keep(
+        room: Path,
+        key: str,
+        title: str,
+        built: str,
+        depends: Sequence[str],
+        looked_for: Mapping[str, list[str]],
+    ) -> str | None:
         """Puts a library into the cache; returns its path there, None where that fails.
 
         It is named by its content: the loader takes a path that it has seen for the same library.
@@ -625,7 +643,7 @@ class _Kept:
             return None
         if not _cachedir.store(path, content, executable=True):
             return None
-        record = {"library": path.name, "digest": digest, "depends": known}
+        record = {"library": path.name, "digest": digest, "depends": known, **looked_for}
         _cachedir.store(room / f"{key}.json", json.dumps(record).encode())
         return str(path)
 

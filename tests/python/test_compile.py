@@ -871,6 +871,35 @@ def test_a_header_that_changes_compiles_anew(
     assert scalar(hw.compile(source, include_dirs=[nearer, tmp_path]).f)(0.0) == 3
 
 
+def test_a_header_that_appears_earlier_on_the_path_compiles_anew(
+    own_cache: Path, counted: Callable[[], int], tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    (second / "value.h").write_text("#define VALUE 1\n")
+    source = (
+        '#include "value.h"\n#if __has_include("extra.h")\n#define MORE 10\n#else\n#define MORE 0\n'
+        "#endif\ndouble f(double x) { return x + VALUE + MORE; }\n"
+    )
+
+    def compiled() -> float:
+        return scalar(hw.compile(source, include_dirs=[first, second]).f)(0.0)
+
+    assert compiled() == 1
+    assert counted() > 0
+    (first / "value.h").write_text("#define VALUE 2\n")
+    assert compiled() == 2
+    assert counted() > 0
+    (second / "extra.h").write_text("")
+    assert compiled() == 12
+    (second / "extra.h").unlink()
+    assert compiled() == 2
+    counted()
+    assert compiled() == 2
+    assert counted() == 0
+
+
 @pytest.mark.parametrize("damage", [b"", b"\x7fELF", b"no library at all" * 1000])
 def test_a_damaged_library_is_rebuilt(
     damage: bytes, own_cache: Path, counted: Callable[[], int], tmp_path: Path

@@ -35,6 +35,9 @@ class Declarations:
         Those that cannot be bound; their records say why.
     files : tuple of str
         The files that were read.
+    absent, present : tuple of str
+        The files that were only looked for: those that would be read if they were there, and those
+        that are.
     diagnostics : tuple of str
         The compiler's warnings.
     """
@@ -51,6 +54,8 @@ class Declarations:
         self.listed: tuple[str, ...] = tuple(header["listed"])
         self.refused: tuple[str, ...] = tuple(header["refused"])
         self.files: tuple[str, ...] = tuple(file[0] for file in header["files"])
+        self.absent: tuple[str, ...] = tuple(header["absent"])
+        self.present: tuple[str, ...] = tuple(header["present"])
         self.diagnostics: tuple[str, ...] = tuple(header["diagnostics"])
 
     def get(self, name: str) -> Record | None:

@@ -242,7 +242,7 @@ def _well_formed(entry: Entry) -> bool:
     """Whether the index fits the records."""
     header = entry.header
     ends, names = header["ends"], header["names"]
-    lists = ("names", "listed", "refused", "diagnostics")
+    lists = ("names", "listed", "refused", "absent", "present", "diagnostics")
     return (
         all({str}.issuperset(map(type, header[name])) for name in lists)
         and len(ends) >= len(names)
