@@ -103,8 +103,15 @@ static inline bool hw_kind_is_signed(hw_kind k)
            (k == HW_CHAR && (char)-1 < 0);
 }
 
-/* Same representation and meaning, names and const aside: may stand in for each other in a call. */
+/*
+ * Same representation and meaning, the spelling of arithmetic types and const aside: may stand in
+ * for each other in a call. Records are the same by their name and, where both are complete, by
+ * size, alignment and fields; those that a field points to, by name and size. Thread-safety: any.
+ */
 bool hw_type_same(const hw_type *a, const hw_type *b);
+
+/* What an array of arrays of ... holds in the end; the type itself where it is no array. */
+const hw_type *hw_type_innermost(const hw_type *type);
 
 #ifdef __cplusplus
 }

@@ -204,6 +204,24 @@ def test_types_are_equal_by_what_they_are(m: ModuleType) -> None:
     assert hw.typeof("int") != "int"
 
 
+def test_structs_of_one_name_and_other_fields_do_not_pass_for_each_other() -> None:
+    source = "struct s {{ {} p; struct {{ int a; }}; }}; int f(struct s *p) {{ return p->a; }}"
+    pointer, same, number = (
+        hw.compile(before + source.format(field), name=name)
+        for before, field, name in (
+            ("", "const char *", "points"),
+            ("struct { int b; } first;", "const char *", "points_too"),
+            ("", "long", "counts"),
+        )
+    )
+    assert pointer.s == same.s and pointer.s != number.s
+    assert pointer.f(same.s(a=7)) == 7
+    with pytest.raises(TypeError, match="struct s"):
+        pointer.f(number.s(p=12345))
+    with pytest.raises(TypeError, match="struct s"):
+        pointer.f(hw.addressof(number.s(p=12345)))
+
+
 def test_isinstance_asks_for_the_type_of_a_value(m: ModuleType) -> None:
     assert isinstance(m.point(), m.point)
     assert not isinstance(m.point(), m.mixed)
