@@ -21,6 +21,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "headway/status.h"
 #include "headway/type.h"
@@ -135,6 +137,53 @@ typedef struct hw_size_step {
     ptrdiff_t value; /* the integer, the dimension's index, or one of '+' '-' '*' '/' '%' */
 } hw_size_step;
 
+#define HW_MAX_SIZE_DEPTH 16 /* values a size's expression may hold at once */
+
+typedef enum hw_size_outcome {
+    HW_SIZE_COMPUTED,
+    HW_SIZE_UNKNOWN,   /* *size is the dimension it depends on, which is not known yet */
+    HW_SIZE_NEGATIVE,  /* *size is what came out */
+    HW_SIZE_UNDEFINED, /* division by zero, overflow, or a malformed expression */
+} hw_size_outcome;
+
+/* Computes a size as C does. sizes[d] is the size of dimension d, -1 where it is not known.
+ * Thread-safety: any. */
+static inline hw_size_outcome hw_size_evaluate(const hw_size_step *steps, size_t count,
+                                               const ptrdiff_t *sizes, ptrdiff_t *size)
+{
+    ptrdiff_t stack[HW_MAX_SIZE_DEPTH] = {0};
+    size_t depth = 0;
+    for (size_t i = 0; i < count; i++) {
+        ptrdiff_t value = steps[i].value;
+        if (steps[i].what == HW_STEP_OPERATOR) {
+            if (depth < 2)
+                return HW_SIZE_UNDEFINED;
+            ptrdiff_t b = stack[--depth], a = stack[--depth];
+            bool bad;
+            switch (steps[i].value) {
+            case '+': bad = __builtin_add_overflow(a, b, &value); break;
+            case '-': bad = __builtin_sub_overflow(a, b, &value); break;
+            case '*': bad = __builtin_mul_overflow(a, b, &value); break;
+            default:
+                bad = b == 0 || (a == PTRDIFF_MIN && b == -1);
+                value = bad ? 0 : steps[i].value == '/' ? a / b : a % b;
+            }
+            if (bad)
+                return HW_SIZE_UNDEFINED;
+        } else if (steps[i].what == HW_STEP_DIM) {
+            *size = steps[i].value;
+            value = sizes[steps[i].value];
+            if (value < 0)
+                return HW_SIZE_UNKNOWN;
+        }
+        if (depth == HW_MAX_SIZE_DEPTH)
+            return HW_SIZE_UNDEFINED;
+        stack[depth++] = value;
+    }
+    *size = stack[0];
+    return depth != 1 ? HW_SIZE_UNDEFINED : stack[0] < 0 ? HW_SIZE_NEGATIVE : HW_SIZE_COMPUTED;
+}
+
 typedef struct hw_mapping {
     uint8_t n_in, n_out; /* operands[0 .. n_in + n_out) */
     uint8_t n_dims;
@@ -149,6 +198,16 @@ typedef struct hw_mapping {
     hw_loop_fn loop;
     void *data;
 } hw_mapping;
+
+/* The environment's HEADWAY_DEBUG, unless empty or "0": sized outputs are filled with HW_DEBUG_BYTE
+ * before a call, so that what the function leaves unwritten shows. All bits set are NaN in every
+ * floating type and -1 in every signed one. */
+#define HW_DEBUG_BYTE 0xff
+static inline bool hw_debug(void)
+{
+    const char *debug = getenv("HEADWAY_DEBUG");
+    return debug && *debug && strcmp(debug, "0") != 0;
+}
 
 /* What a loop does for each C parameter. */
 typedef enum hw_feed {

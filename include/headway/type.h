@@ -90,6 +90,11 @@ HW_ARITHMETIC_LIST(HW_TYPE_DECLARE)
 /* NULL unless the kind is arithmetic (or HW_VOID). Thread-safety: any. */
 const hw_type *hw_type_of_kind(hw_kind kind);
 
+/* An arithmetic kind's letter, 0 for others, and back, HW_VOID for other letters. Thread-safety:
+ * any. */
+char hw_kind_letter(hw_kind kind);
+hw_kind hw_kind_of_letter(char letter);
+
 static inline bool hw_kind_is_integer(hw_kind k) { return k >= HW_BOOL && k <= HW_ULLONG; }
 static inline bool hw_kind_is_real(hw_kind k) { return k >= HW_FLOAT && k <= HW_LDOUBLE; }
 static inline bool hw_kind_is_complex(hw_kind k) { return k >= HW_CFLOAT && k <= HW_CLDOUBLE; }

@@ -24,6 +24,28 @@ const hw_type *hw_type_of_kind(hw_kind kind)
     }
 }
 
+char hw_kind_letter(hw_kind kind)
+{
+    switch (kind) {
+#define HW_LETTER_CASE(kind_, ctype, code)                                                         \
+    case kind_: return code;
+        HW_ARITHMETIC_LIST(HW_LETTER_CASE)
+#undef HW_LETTER_CASE
+    default: return 0;
+    }
+}
+
+hw_kind hw_kind_of_letter(char letter)
+{
+    switch (letter) {
+#define HW_KIND_CASE(kind_, ctype, code)                                                           \
+    case code: return kind_;
+        HW_ARITHMETIC_LIST(HW_KIND_CASE)
+#undef HW_KIND_CASE
+    default: return HW_VOID;
+    }
+}
+
 /* Where two types that are compared stand: records are looked into unless they lie behind a pointer
  * that is part of another. Only such pointers make types recursive, so every comparison ends. */
 typedef enum place { ALONE, IN_RECORD, BEHIND_POINTER } place;

@@ -587,6 +587,59 @@ static void a_call_whose_frame_is_too_large_has_no_loop(void **state)
     hw_plan_fini(&f.plan);
 }
 
+/* ---- sizes -------------------------------------------------------------------------------------
+ */
+
+#define DIM(d) {HW_STEP_DIM, d}
+#define NUMBER(n) {HW_STEP_INTEGER, n}
+#define APPLY(o) {HW_STEP_OPERATOR, o}
+
+static void sizes_are_computed_as_c_does(void **state)
+{
+    (void)state;
+    static const ptrdiff_t sizes[] = {5, 7, -1, PTRDIFF_MAX};
+    static const struct {
+        hw_size_step steps[5];
+        size_t count;
+        hw_size_outcome outcome;
+        ptrdiff_t size;
+    } sizings[] = {
+        {{NUMBER(3)}, 1, HW_SIZE_COMPUTED, 3},
+        {{DIM(0), DIM(1), APPLY('+')}, 3, HW_SIZE_COMPUTED, 12},
+        {{DIM(1), DIM(0), APPLY('-')}, 3, HW_SIZE_COMPUTED, 2},
+        {{DIM(0), DIM(1), APPLY('*'), NUMBER(2), APPLY('/')}, 5, HW_SIZE_COMPUTED, 17},
+        {{NUMBER(3), DIM(0), APPLY('-'), NUMBER(-1), APPLY('/')}, 5, HW_SIZE_COMPUTED, 2},
+        {{NUMBER(1), DIM(0), APPLY('-'), NUMBER(3), APPLY('%')}, 5, HW_SIZE_NEGATIVE, -1},
+        {{DIM(0), DIM(1), APPLY('-')}, 3, HW_SIZE_NEGATIVE, -2},
+        {{DIM(0), DIM(2), APPLY('+')}, 3, HW_SIZE_UNKNOWN, 2},
+        {{DIM(0), NUMBER(0), APPLY('/')}, 3, HW_SIZE_UNDEFINED, 0},
+        {{DIM(0), NUMBER(0), APPLY('%')}, 3, HW_SIZE_UNDEFINED, 0},
+        {{NUMBER(PTRDIFF_MIN), NUMBER(-1), APPLY('/')}, 3, HW_SIZE_UNDEFINED, 0},
+        {{NUMBER(PTRDIFF_MIN), NUMBER(-1), APPLY('%')}, 3, HW_SIZE_UNDEFINED, 0},
+        {{DIM(3), NUMBER(1), APPLY('+')}, 3, HW_SIZE_UNDEFINED, 0},
+        {{DIM(3), NUMBER(2), APPLY('*')}, 3, HW_SIZE_UNDEFINED, 0},
+        {{NUMBER(PTRDIFF_MIN), NUMBER(1), APPLY('-')}, 3, HW_SIZE_UNDEFINED, 0},
+        {{APPLY('+')}, 1, HW_SIZE_UNDEFINED, 0},
+        {{DIM(0), APPLY('+')}, 2, HW_SIZE_UNDEFINED, 0},
+        {{DIM(0), DIM(1)}, 2, HW_SIZE_UNDEFINED, 0},
+    };
+    for (size_t i = 0; i < sizeof sizings / sizeof *sizings; i++) {
+        ptrdiff_t size = 0;
+        hw_size_outcome outcome =
+            hw_size_evaluate(sizings[i].steps, sizings[i].count, sizes, &size);
+        if (outcome != sizings[i].outcome)
+            fail_msg("case %zu: outcome %d", i, (int)outcome);
+        if (outcome != HW_SIZE_UNDEFINED)
+            assert_int_equal(size, sizings[i].size);
+    }
+    hw_size_step deep[HW_MAX_SIZE_DEPTH + 1];
+    for (size_t i = 0; i <= HW_MAX_SIZE_DEPTH; i++)
+        deep[i] = (hw_size_step)NUMBER(1);
+    ptrdiff_t size;
+    assert_int_equal(hw_size_evaluate(deep, HW_MAX_SIZE_DEPTH + 1, sizes, &size),
+                     HW_SIZE_UNDEFINED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -601,6 +654,7 @@ int main(void)
         cmocka_unit_test(an_inout_operand_may_be_its_input),
         cmocka_unit_test(a_core_dimension_may_be_zero_or_broadcast),
         cmocka_unit_test(a_call_whose_frame_is_too_large_has_no_loop),
+        cmocka_unit_test(sizes_are_computed_as_c_does),
     };
     return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
 }

@@ -15,6 +15,8 @@ static void the_arithmetic_types_say_what_the_compiler_says(void **state)
         assert_int_equal(t->size, sizeof(ctype));                                                  \
         assert_int_equal(t->align, _Alignof(ctype));                                               \
         assert_string_equal(t->name, #ctype);                                                      \
+        assert_int_equal(hw_kind_letter(kind_), code);                                             \
+        assert_int_equal(hw_kind_of_letter(code), kind_);                                          \
         assert_true(hw_kind_is_arithmetic(kind_));                                                 \
         assert_int_equal(                                                                          \
             hw_kind_is_integer(kind_) + hw_kind_is_real(kind_) + hw_kind_is_complex(kind_), 1);    \
@@ -32,6 +34,10 @@ static void other_kinds_have_no_ready_made_type(void **state)
         assert_false(hw_kind_is_arithmetic(kind));
     }
     assert_false(hw_kind_is_arithmetic(HW_VOID));
+    assert_int_equal(hw_kind_letter(HW_VOID), 0);
+    assert_int_equal(hw_kind_letter(HW_POINTER), 0);
+    assert_int_equal(hw_kind_of_letter('x'), HW_VOID);
+    assert_int_equal(hw_kind_of_letter(0), HW_VOID);
 }
 
 static void the_signed_kinds_are_those_that_hold_minus_one(void **state)

@@ -603,16 +603,73 @@ def test_outputs_keep_what_c_does_not_write(k: ModuleType) -> None:
         assert out[:, 0].tolist() == [0, 6, 12, 18] and (out[:, 1:] == 7).all()
 
 
-def test_debugging_shows_what_c_does_not_write(python_environment: dict[str, str]) -> None:
+@pytest.mark.parametrize("value", ["1", "yes", "0", ""])
+def test_debugging_shows_what_c_does_not_write(
+    python_environment: dict[str, str], value: str
+) -> None:
     code = (
         "import headway as hw, numpy as np\n"
-        "k = hw.compile('#include <stddef.h>\\nvoid half(size_t n, const double x[n], double y[n])'\n"
+        "def half(t): return (f'void half_{t}(size_t n, const double x[n], {t} y[n])'\n"
         "    '{ for (size_t i = 0; i < n / 2; i++) y[i] = x[i]; }')\n"
-        "y = k.half(np.ones((3, 4)))\n"
-        "assert (y[:, :2] == 1).all() and np.isnan(y[:, 2:]).all(), y\n"
-    )
-    environment = python_environment | {"HEADWAY_DEBUG": "1"}
+        "k = hw.compile('#include <stddef.h>\\n' + half('double') + half('float') + half('int'))\n"
+        "for f in (k.half_double, k.half_float, k.half_int):\n"
+        "    for x in (np.ones(4), np.ones((3, 4)), np.ones((3, 8))[:, ::2]):\n"
+        "        y = f(x)\n"
+        "        assert (y[..., :2] == 1).all(), y\n"
+        "        rest = np.ascontiguousarray(y[..., 2:])\n"
+        "        assert (rest.view('u1') == 0xFF).all() == SHOWS, y\n"
+    ).replace("SHOWS", str(value not in ("", "0")))
+    environment = python_environment | {"HEADWAY_DEBUG": value}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def test_a_size_is_computed_alike_for_one_array_and_for_many() -> None:
+    module = hw.compile(
+        "#include <stddef.h>\n"
+        "void f(size_t n, const double x[n], double y[(3 - n) / -1])"
+        "{ for (size_t i = 0; i < n - 3; i++) y[i] = x[i]; }",
+        name="negative",
+    )
+    for x in (np.arange(5.0), np.arange(10.0).reshape(2, 5)):
+        assert module.f(x).tolist() == x[..., :2].tolist()
+    for short in (np.ones(2), np.ones((2, 2))):
+        with pytest.raises(ValueError, match="negative"):
+            module.f(short)
+
+
+FORKED = """
+import os, signal, sys
+import numpy as np, headway as hw
+k = hw.compile("double f(double x) { for (volatile int i = 0; i < 2000; i++); return x; }")
+hw.set_num_threads(4)
+parent = os.getpid()
+f = k.f.ufunc if sys.argv[1] == "ufunc" else k.f
+f(np.ones(3))
+def fork(*args):
+    child = os.fork()
+    if child:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+signal.signal(signal.SIGALRM, fork)
+signal.setitimer(signal.ITIMER_REAL, 0.2)
+try:
+    f(np.ones(10**6))
+except RuntimeError as error:
+    os._exit(0 if os.getpid() != parent and "forked" in str(error) else 4)
+os._exit(3 if os.getpid() == parent else 5)
+"""
+
+
+@pytest.mark.parametrize("what", ["map", "ufunc"])
+def test_a_call_in_which_the_process_was_forked_fails_in_the_child(
+    python_environment: dict[str, str], what: str
+) -> None:
+    command = [sys.executable, "-c", FORKED, what]
+    for _ in range(5):  # until workers were at it
+        done = subprocess.run(command, env=python_environment, timeout=60, check=False)
+        if done.returncode != 5:
+            break
+    assert done.returncode == 0
 
 
 # ---- copies ------------------------------------------------------------------------------------

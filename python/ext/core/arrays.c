@@ -32,41 +32,23 @@ int call_set_size(Call *c, int dim, int64_t size, int param)
     return c->sizes[dim] == size ? 0 : sizes_disagree(c, dim, size, param);
 }
 
-static int evaluate(Call *c, int dim, int64_t *out)
+/* A size that follows from others. */
+static int evaluate(Call *c, int dim, ptrdiff_t *size)
 {
-    const Dim *d = &c->f->dims[dim];
-    int64_t stack[16];
-    int n = 0;
-    for (int i = 0; i < d->n_postfix; i++) {
-        const hw_size_step *step = &d->postfix[i];
-        if (step->what != HW_STEP_OPERATOR) {
-            stack[n++] = step->what == HW_STEP_DIM ? c->sizes[step->value] : step->value;
-            if (step->what == HW_STEP_DIM && stack[n - 1] < 0) {
-                PyErr_Format(PyExc_TypeError, "%U(): size %U depends on %U, which no input fixes",
-                             c->f->name, d->name, c->f->dims[step->value].name);
-                return -1;
-            }
-            continue;
-        }
-        int64_t b = stack[--n], a = stack[n - 1], r = 0;
-        bool overflow = false;
-        switch (step->value) {
-        case '+': overflow = __builtin_add_overflow(a, b, &r); break;
-        case '-': overflow = __builtin_sub_overflow(a, b, &r); break;
-        case '*': overflow = __builtin_mul_overflow(a, b, &r); break;
-        default:
-            overflow = b == 0 || (a == INT64_MIN && b == -1);
-            r = overflow ? 0 : step->value == '/' ? a / b : a % b;
-        }
-        if (overflow) {
-            PyErr_Format(PyExc_ValueError, "%U(): size %U cannot be computed from these arguments",
-                         c->f->name, d->name);
-            return -1;
-        }
-        stack[n - 1] = r;
+    const Function *f = c->f;
+    const Dim *d = &f->dims[dim];
+    switch (hw_size_evaluate(d->postfix, d->n_postfix, c->sizes, size)) {
+    case HW_SIZE_COMPUTED:
+    case HW_SIZE_NEGATIVE: return 0; /* looked at when all sizes are there */
+    case HW_SIZE_UNKNOWN:
+        PyErr_Format(PyExc_TypeError, "%U(): size %U depends on %U, which no input fixes", f->name,
+                     d->name, f->dims[*size].name);
+        return -1;
+    default:
+        PyErr_Format(PyExc_ValueError, "%U(): size %U cannot be computed from these arguments",
+                     f->name, d->name);
+        return -1;
     }
-    *out = stack[0];
-    return 0;
 }
 
 static int missing_size(const Call *c, int dim)
@@ -83,7 +65,7 @@ int call_finish_sizes(Call *c)
         if (!f->dims[d].n_postfix && c->sizes[d] < 0)
             return missing_size(c, d);
     for (int d = 0; d < f->n_dims; d++) {
-        int64_t size;
+        ptrdiff_t size;
         if (!f->dims[d].n_postfix)
             continue;
         if (evaluate(c, d, &size) < 0)
@@ -107,15 +89,9 @@ int call_finish_sizes(Call *c)
 
 /* ---- arguments ------------------------------------------------------------------------------ */
 
-/* The arithmetic type at the bottom of what a parameter points to. */
-static const hw_type *element_of(const Param *p)
-{
-    const hw_type *t = &p->element->c;
-    while (t->kind == HW_ARRAY)
-        t = t->target;
-    return t;
-}
+static const hw_type *element_of(const Param *p) { return hw_type_innermost(&p->element->c); }
 
+/* The shape of an argument's elements; of what C takes as void the size is in bytes. */
 static int set_shape(Call *c, int param, int ndim, const Py_ssize_t *shape)
 {
     const Param *p = &c->f->params[param];
@@ -171,8 +147,14 @@ int call_array(Call *c, int param, void **to)
         return -1;
     const hw_numpy_hooks *numpy = numpy_hooks(f->state, false);
     hw_ndview view;
-    if (numpy && numpy->view(value, &view))
-        return set_shape(c, param, view.ndim, view.shape);
+    bool in_bytes = p->element->c.kind == HW_VOID;
+    if (numpy && numpy->view(value, &view)) {
+        Py_ssize_t bytes = view.itemsize;
+        for (int d = 0; d < view.ndim; d++)
+            bytes *= view.shape[d];
+        return in_bytes ? set_shape(c, param, 1, &bytes)
+                        : set_shape(c, param, view.ndim, view.shape);
+    }
     if (PyErr_Occurred())
         return -1;
     bool flat =
@@ -180,7 +162,7 @@ int call_array(Call *c, int param, void **to)
     if (flat)
         return set_flat_size(c, param, value);
     const Py_buffer *b = PyMemoryView_GET_BUFFER(c->keep.objects[c->keep.n - 1]);
-    if (b->shape)
+    if (b->shape && !in_bytes)
         return set_shape(c, param, b->ndim, b->shape);
     return set_shape(c, param, 1, &b->len);
 }
@@ -216,21 +198,13 @@ bool call_wants_map(const Function *f, PyObject *o)
 
 /* ---- outputs -------------------------------------------------------------------------------- */
 
-static bool debug_fill(void)
-{
-    static int debug = -1; /* set once, to the same value by whoever comes first */
-    if (debug < 0) {
-        const char *s = getenv("HEADWAY_DEBUG");
-        debug = s && *s && strcmp(s, "0") != 0;
-    }
-    return debug;
-}
-
-/* All bits set: NaN in every floating type, -1 in every signed one. */
 static void fill_output(void *data, size_t bytes)
 {
-    if (debug_fill())
-        memset(data, 0xff, bytes);
+    static int debug = -1; /* set once, to the same value by whoever comes first */
+    if (debug < 0)
+        debug = hw_debug();
+    if (debug)
+        memset(data, HW_DEBUG_BYTE, bytes);
 }
 
 static int allocate_array(Call *c, int param, void **to)

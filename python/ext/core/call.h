@@ -85,7 +85,7 @@ typedef struct Call {
     Function *f;
     Local *locals;
     unsigned char *frame;
-    int64_t sizes[HW_MAX_DIMS];   /* -1: not known yet */
+    ptrdiff_t sizes[HW_MAX_DIMS]; /* -1: not known yet */
     int8_t fixed_by[HW_MAX_DIMS]; /* the parameter it was first seen in; -1: none */
     Keep keep;
 } Call;

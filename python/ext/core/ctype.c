@@ -517,15 +517,10 @@ static PyObject *get_align(PyObject *self, void *closure)
 static PyObject *get_code(PyObject *self, void *closure)
 {
     (void)closure;
-    static const char codes[] = {
-#define CODE(kind, ctype, code) [kind] = code,
-        HW_ARITHMETIC_LIST(CODE)
-#undef CODE
-    };
     hw_kind kind = ((CType *)self)->c.kind;
     if (!hw_kind_is_arithmetic(kind))
         Py_RETURN_NONE;
-    return PyUnicode_FromFormat("%c", codes[kind]);
+    return PyUnicode_FromFormat("%c", hw_kind_letter(kind));
 }
 
 static PyObject *get_target(PyObject *self, void *closure)
@@ -724,7 +719,8 @@ static PyObject *ctype_compare(PyObject *a, PyObject *b, int op)
 static Py_hash_t ctype_hash(PyObject *self)
 {
     CType *t = (CType *)self;
-    if (t->c.kind == HW_STRUCT || t->c.kind == HW_UNION)
+    bool record = t->c.kind == HW_STRUCT || t->c.kind == HW_UNION;
+    if (record && !strchr(t->c.name, '<')) /* the names of unnamed ones differ among equals */
         return PyObject_Hash(t->name);
     return (Py_hash_t)(hw_kind_is_integer(t->c.kind) ? t->c.size : 100 + (size_t)t->c.kind);
 }

@@ -82,9 +82,7 @@ static bool read_param(Function *f, int i, PyObject *p)
     Param *out = &f->params[i];
     out->type = (CType *)PyTuple_GET_ITEM(f->type->types, i);
     out->element = out->type->c.kind == HW_POINTER ? out->type->target : NULL;
-    const hw_type *bottom = out->element ? &out->element->c : &hw_type_void;
-    while (bottom->kind == HW_ARRAY)
-        bottom = bottom->target;
+    const hw_type *bottom = out->element ? hw_type_innermost(&out->element->c) : &hw_type_void;
     out->element_kind = hw_kind_is_arithmetic(bottom->kind) ? bottom->kind : HW_VOID;
     out->name = attr(p, "name", &failed);
     out->callback = attr(p, "callback", &failed);
@@ -157,7 +155,7 @@ static bool read_dim(Function *f, int i, PyObject *d)
         if (!PyArg_ParseTuple(PyTuple_GET_ITEM(postfix, k), "in", &what, &value))
             return false;
         depth += what == HW_STEP_OPERATOR ? -1 : 1;
-        bool bad = depth < 1 || depth > 16 || what < 0 || what > HW_STEP_OPERATOR ||
+        bool bad = depth < 1 || depth > HW_MAX_SIZE_DEPTH || what < 0 || what > HW_STEP_OPERATOR ||
                    (what == HW_STEP_DIM && (value < 0 || value >= f->n_dims || value == i));
         if (bad) {
             PyErr_Format(PyExc_ValueError, "malformed size expression %U", out->name);
@@ -285,15 +283,7 @@ static void *lock_named(const char *name)
 static hw_kind kind_of_letter(PyObject *letter)
 {
     const char *s = PyUnicode_Check(letter) ? PyUnicode_AsUTF8(letter) : NULL;
-    if (!s || !*s || s[1])
-        return HW_VOID;
-    switch (*s) {
-#define CASE(kind, ctype, code)                                                                    \
-    case code: return kind;
-        HW_ARITHMETIC_LIST(CASE)
-#undef CASE
-    default: return HW_VOID;
-    }
+    return s && *s && !s[1] ? hw_kind_of_letter(*s) : HW_VOID;
 }
 
 /* Reads one Operand and says what the loop does for its C parameter. */
@@ -322,9 +312,7 @@ static bool read_operand(Function *f, PyObject *o, int k, bool output)
     p->kind = out->kind;
     CType *type = f->params[param].type;
     bool by_value = type->c.kind != HW_POINTER;
-    const hw_type *element = by_value ? &type->c : type->c.target;
-    while (element->kind == HW_ARRAY)
-        element = element->target;
+    const hw_type *element = by_value ? &type->c : hw_type_innermost(type->c.target);
     p->feed = by_value ? HW_FEED_VALUE : out->inout >= 0 ? HW_FEED_INOUT : HW_FEED_ADDRESS;
     return hw_kind_is_arithmetic(element->kind) &&
            element->size == hw_type_of_kind(out->kind)->size && !(by_value && output);

@@ -11,8 +11,6 @@
 
 #include <stdlib.h>
 
-#include "fp.h"
-
 typedef struct cast {
     hwn_places places; /* its axes are not used: the iterator has them */
     int n_ops;
@@ -155,19 +153,6 @@ static void cast_body(hwn_job *job, ptrdiff_t begin, ptrdiff_t end, unsigned wor
 
 /* ---- the call -------------------------------------------------------------------------------- */
 
-static int run(cast *c, PyObject *function)
-{
-    hwn_job *job = &c->places.job;
-    hwn_fp_clear();
-    int status = hwn_run(job);
-    int raised = hwn_fp_test();
-    if (status < 0)
-        hwn_raise(function, job);
-    else if (raised)
-        status = hwn_report_fp(function, raised);
-    return status;
-}
-
 /* The iterator's own arrays where the outputs were not given. */
 static void take_results(cast *c, const hwn_request *q)
 {
@@ -198,7 +183,7 @@ static int map_cast(cast *c, const hwn_request *q)
     c->places.job.length = NpyIter_GetIterSize(c->first);
     hwn_places_layout(&c->places);
     take_results(c, q);
-    return run(c, q->function) < 0 ? -1 : 1;
+    return hwn_run_call(&c->places.job, q->function) < 0 ? -1 : 1;
 }
 
 int hwn_map_cast(const hwn_request *q, PyObject **result)

@@ -6,8 +6,6 @@
  */
 #include "internal.h"
 
-#include "fp.h"
-
 typedef struct flat {
     hwn_job job;
     PyArrayObject *first; /* the first input with axes, NULL where all are single elements */
@@ -145,18 +143,6 @@ static int allocate(flat *f, const hwn_request *q, PyArrayObject **outputs)
     return m->n_out;
 }
 
-static int run(flat *f, PyObject *function)
-{
-    hwn_fp_clear();
-    int status = hwn_run(&f->job);
-    int raised = hwn_fp_test();
-    if (status < 0)
-        hwn_raise(function, &f->job);
-    else if (raised)
-        status = hwn_report_fp(function, raised);
-    return status;
-}
-
 /* Every input a single element and no outputs given: NumPy's scalars, as from a ufunc. */
 static int run_single(flat *f, const hwn_request *q, PyObject **result)
 {
@@ -168,7 +154,7 @@ static int run_single(flat *f, const hwn_request *q, PyObject **result)
         f->steps[m->n_in + j] = 0;
     }
     f->job.length = 1;
-    if (run(f, q->function) < 0)
+    if (hwn_run_call(&f->job, q->function) < 0)
         return -1;
     int made = 0;
     for (; made < m->n_out; made++) {
@@ -210,7 +196,7 @@ int hwn_map_flat(const hwn_request *q, PyObject **result)
     PyArrayObject *outputs[HW_MAX_OPERANDS];
     f->job.length = PyArray_NDIM(f->first) == 1 ? PyArray_DIM(f->first, 0) : PyArray_SIZE(f->first);
     int made = allocate(f, q, outputs);
-    if (made < m->n_out || run(f, q->function) < 0) {
+    if (made < m->n_out || hwn_run_call(&f->job, q->function) < 0) {
         while (made > 0)
             Py_DECREF(outputs[--made]);
         return -1;

@@ -39,7 +39,7 @@
 #include "hooks.h"
 
 extern const hw_core_api *hwn_api;
-extern bool hwn_debug; /* HEADWAY_DEBUG=1: array outputs are filled with NaN before the call */
+extern bool hwn_debug; /* what hw_debug says, asked once */
 
 /* ---- kinds.c: dtypes and scalars ------------------------------------------------------------- */
 
@@ -269,15 +269,11 @@ void hwn_sizes_init(const hw_mapping *m, hwn_sizes *s);
 int hwn_sizes_take(PyObject *function, const hw_mapping *m, hwn_sizes *s, int op,
                    PyArrayObject *array);
 
-typedef enum hwn_size_outcome {
-    HWN_SIZE_OK,
-    HWN_SIZE_MISMATCH,
-    HWN_SIZE_UNDEFINED
-} hwn_size_outcome;
+typedef enum hwn_agreement { HWN_SIZES_AGREE, HWN_SIZES_DIFFER, HWN_SIZE_WRONG } hwn_agreement;
 
 /* Computes the expressions whose sizes are known and checks those that are given; *dim is the one
  * that is wrong. dims: one a core dimension, -1 where unknown. */
-hwn_size_outcome hwn_sizes_compute(const hw_mapping *m, ptrdiff_t *dims, int *dim);
+hwn_agreement hwn_sizes_compute(const hw_mapping *m, ptrdiff_t *dims, int *dim);
 
 /* Computes and checks the expressions; nothing may be missing afterwards. 0, or -1 and ValueError.
  */
@@ -296,6 +292,10 @@ typedef struct hwn_request {
 /* 1 and *result; 0 where this way does not serve the call; -1 and an exception. */
 typedef int hwn_way(const hwn_request *q, PyObject **result);
 hwn_way hwn_map_flat, hwn_map_outer, hwn_map_cast;
+
+/* The whole run of a call, with the GIL: the job, then its exception or its floating-point
+ * warnings. 0, or -1 and an exception. */
+int hwn_run_call(hwn_job *job, PyObject *function);
 
 /* What the call returns: one output or a tuple of them, new ones of no dimension as scalars, given
  * ones as they are. Steals the arrays. */

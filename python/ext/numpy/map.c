@@ -6,6 +6,8 @@
  */
 #include "internal.h"
 
+#include "fp.h"
+
 /* ---- arrays ---------------------------------------------------------------------------------- */
 
 /* The bytes an array's elements lie in: [*low, *high). */
@@ -45,6 +47,18 @@ hwn_typing hwn_type_of_call(const hw_mapping *m, PyArrayObject *const *arrays)
         typing = HWN_WIDE;
     }
     return typing;
+}
+
+int hwn_run_call(hwn_job *job, PyObject *function)
+{
+    hwn_fp_clear();
+    int status = hwn_run(job);
+    int raised = hwn_fp_test();
+    if (status < 0)
+        hwn_raise(function, job);
+    else if (raised)
+        status = hwn_report_fp(function, raised);
+    return status;
 }
 
 PyObject *hwn_results(const hwn_request *q, PyArrayObject **outputs)

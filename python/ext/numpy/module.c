@@ -5,8 +5,6 @@
 #define HWN_IMPORTS_NUMPY
 #include "internal.h"
 
-#include <stdlib.h>
-
 const hw_core_api *hwn_api;
 bool hwn_debug;
 
@@ -68,7 +66,6 @@ static hw_numpy_hooks hooks = {
 
 static int exec(PyObject *module)
 {
-    const char *debug = getenv("HEADWAY_DEBUG");
     (void)module;
     import_array1(-1);
     import_umath1(-1);
@@ -82,7 +79,7 @@ static int exec(PyObject *module)
                      HW_API_VERSION, hwn_api->version);
         return -1;
     }
-    hwn_debug = debug && strcmp(debug, "1") == 0;
+    hwn_debug = hw_debug();
     hwn_kinds_init();
     hooks.ndarray = &PyArray_Type;
     return hwn_api->set_numpy_hooks(&hooks);

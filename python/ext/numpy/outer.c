@@ -10,8 +10,6 @@
  */
 #include "internal.h"
 
-#include "fp.h"
-
 /* Elements of an array that is sooner cast at once than by an iterator. */
 enum { SMALL = 1024 };
 
@@ -325,19 +323,6 @@ static void make_places(outer *c, const hw_mapping *m)
     hwn_places_layout(p);
 }
 
-static int run(outer *c, PyObject *function)
-{
-    hwn_job *job = &c->places.job;
-    hwn_fp_clear();
-    int status = hwn_run(job);
-    int raised = hwn_fp_test();
-    if (status < 0)
-        hwn_raise(function, job);
-    else if (raised)
-        status = hwn_report_fp(function, raised);
-    return status;
-}
-
 /* The outputs, given ones as they are, new ones of no dimension as scalars. */
 static PyObject *results(outer *c, const hwn_request *q)
 {
@@ -366,7 +351,7 @@ static int map_outer(outer *c, const hwn_request *q, PyObject **result)
     if (allocate(c, m) < 0)
         return -1;
     make_places(c, m);
-    if (run(c, q->function) < 0)
+    if (hwn_run_call(&c->places.job, q->function) < 0)
         return -1;
     *result = results(c, q);
     return *result ? 1 : -1;

@@ -8,8 +8,6 @@
  */
 #include "internal.h"
 
-#include <math.h>
-
 enum { SCRATCH = 32768, ALIGN = 64 };
 
 /* ---- one operand ----------------------------------------------------------------------------- */
@@ -200,30 +198,17 @@ static void scatter(hwn_places *p, char *scratch, char *const *at, const ptrdiff
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-/* HEADWAY_DEBUG=1: what the function does not write shows. */
-static void fill_nan(const hwn_places *p, char *const *at, const ptrdiff_t *steps, ptrdiff_t n)
+/* Where hw_debug says so: what the function does not write shows. */
+static void fill_outputs(const hwn_places *p, char *const *at, const ptrdiff_t *steps, ptrdiff_t n)
 {
     const hw_mapping *m = p->job.mapping;
     for (int i = m->n_in; i < p->n_ops; i++) {
         const hw_operand *o = &m->operands[i];
-        ptrdiff_t count = 1;
+        ptrdiff_t bytes = hwn_kinds[o->kind].size;
         for (int d = 0; d < o->n_core; d++)
-            count *= p->dims[1 + o->core[d]];
-        if (o->n_core == 0 || o->inout >= 0 || hw_kind_is_integer(o->kind))
-            continue;
-        bool pairs = hw_kind_is_complex(o->kind);
-        hw_kind real = pairs ? o->kind - HW_CFLOAT + HW_FLOAT : o->kind;
-        count = pairs ? 2 * count : count;
-        for (ptrdiff_t place = 0; place < n; place++)
-            for (ptrdiff_t k = 0; k < count; k++) {
-                void *to = at[i] + place * steps[i] + k * hwn_kinds[real].size;
-                if (real == HW_FLOAT)
-                    *(float *)to = NAN;
-                else if (real == HW_DOUBLE)
-                    *(double *)to = NAN;
-                else
-                    *(long double *)to = NAN;
-            }
+            bytes *= p->dims[1 + o->core[d]];
+        for (ptrdiff_t place = 0; place < n && o->n_core && o->inout < 0; place++)
+            memset(at[i] + place * steps[i], HW_DEBUG_BYTE, (size_t)bytes);
     }
 }
 
@@ -234,7 +219,7 @@ static void call(hwn_places *p, char **at, const ptrdiff_t *steps, ptrdiff_t n)
     memcpy(dims, p->dims, sizeof(ptrdiff_t) * (1 + m->n_dims));
     dims[0] = n;
     if (hwn_debug && m->n_dims)
-        fill_nan(p, at, steps, n);
+        fill_outputs(p, at, steps, n);
     m->loop(at, dims, steps, m->data);
 }
 

@@ -86,44 +86,12 @@ int hwn_sizes_take(PyObject *function, const hw_mapping *m, hwn_sizes *s, int op
 
 /* ---- expressions ----------------------------------------------------------------------------- */
 
-typedef enum computed { COMPUTED, UNKNOWN, UNDEFINED } computed;
-
-static bool apply(ptrdiff_t operator, ptrdiff_t a, ptrdiff_t b, ptrdiff_t *result)
+static hw_size_outcome compute(const hw_mapping *m, const ptrdiff_t *dims, int dim, ptrdiff_t *size)
 {
-    switch (operator) {
-    case '+': return !__builtin_add_overflow(a, b, result);
-    case '-': return !__builtin_sub_overflow(a, b, result);
-    case '*': return !__builtin_mul_overflow(a, b, result);
-    case '/': *result = b > 0 ? a / b : 0; return b > 0;
-    case '%': *result = b > 0 ? a % b : 0; return b > 0;
-    default: return false;
-    }
+    return hw_size_evaluate(m->postfix[dim], m->n_postfix[dim], dims, size);
 }
 
-/* Sizes are stacked left to right; an operator takes the last two. */
-static computed compute(const hw_mapping *m, const ptrdiff_t *dims, int dim, ptrdiff_t *size)
-{
-    ptrdiff_t stack[UINT8_MAX] = {-1};
-    int depth = 0;
-    for (int i = 0; i < m->n_postfix[dim]; i++) {
-        const hw_size_step *step = &m->postfix[dim][i];
-        ptrdiff_t value = step->value;
-        if (step->what == HW_STEP_DIM)
-            value = dims[step->value];
-        if (step->what == HW_STEP_DIM && value < 0)
-            return UNKNOWN;
-        if (step->what == HW_STEP_OPERATOR) {
-            if (depth < 2 || !apply(step->value, stack[depth - 2], stack[depth - 1], &value))
-                return UNDEFINED;
-            depth -= 2;
-        }
-        stack[depth++] = value;
-    }
-    *size = stack[0];
-    return depth == 1 && *size >= 0 ? COMPUTED : UNDEFINED;
-}
-
-hwn_size_outcome hwn_sizes_compute(const hw_mapping *m, ptrdiff_t *dims, int *culprit)
+hwn_agreement hwn_sizes_compute(const hw_mapping *m, ptrdiff_t *dims, int *culprit)
 {
     for (int d = 0; d < m->n_dims; d++) {
         ptrdiff_t size;
@@ -131,15 +99,15 @@ hwn_size_outcome hwn_sizes_compute(const hw_mapping *m, ptrdiff_t *dims, int *cu
             continue;
         *culprit = d;
         switch (compute(m, dims, d, &size)) {
-        case UNKNOWN: continue;
-        case UNDEFINED: return HWN_SIZE_UNDEFINED;
-        case COMPUTED: break;
+        case HW_SIZE_UNKNOWN: continue;
+        case HW_SIZE_COMPUTED: break;
+        default: return HWN_SIZE_WRONG;
         }
         if (dims[d] >= 0 && dims[d] != size)
-            return HWN_SIZE_MISMATCH;
+            return HWN_SIZES_DIFFER;
         dims[d] = size;
     }
-    return HWN_SIZE_OK;
+    return HWN_SIZES_AGREE;
 }
 
 /* A size that C's parameter cannot hold would arrive as another. */
@@ -160,8 +128,8 @@ static int check_largest(PyObject *function, const hw_mapping *m, const hwn_size
 int hwn_sizes_finish(PyObject *function, const hw_mapping *m, hwn_sizes *s)
 {
     int dim = 0;
-    hwn_size_outcome outcome = hwn_sizes_compute(m, s->dims + 1, &dim);
-    if (outcome == HWN_SIZE_OK) {
+    hwn_agreement outcome = hwn_sizes_compute(m, s->dims + 1, &dim);
+    if (outcome == HWN_SIZES_AGREE) {
         for (dim = 0; dim < m->n_dims && s->dims[1 + dim] >= 0; dim++)
             ;
         if (dim == m->n_dims)
@@ -170,13 +138,14 @@ int hwn_sizes_finish(PyObject *function, const hw_mapping *m, hwn_sizes *s)
     PyObject *name = hwn_function_name(function);
     PyObject *before = name ? said(function, s, dim) : NULL;
     ptrdiff_t size = -1;
-    compute(m, s->dims + 1, dim, &size);
-    if (before && outcome == HWN_SIZE_UNDEFINED)
+    if (outcome == HWN_SIZES_DIFFER)
+        compute(m, s->dims + 1, dim, &size);
+    if (before && outcome == HWN_SIZE_WRONG)
         PyErr_Format(PyExc_ValueError,
                      "%U(): size %s is negative or cannot be computed for these "
                      "arguments",
                      name, m->dim_names[dim]);
-    else if (before && outcome == HWN_SIZE_MISMATCH)
+    else if (before && outcome == HWN_SIZES_DIFFER)
         PyErr_Format(PyExc_ValueError, "%U(): size %s must be %zd, but it is %U", name,
                      m->dim_names[dim], size, before);
     else if (before)
