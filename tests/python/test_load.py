@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import enum
+import gc
 import os
 import pydoc
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -639,6 +642,95 @@ def test_a_callback_may_call_the_library_whose_lock_is_held(tmp_path: Path) -> N
     h.H5Literate(file, h.H5_INDEX_NAME, h.H5_ITER_INC, hw.NULL, visit, hw.NULL)
     assert names == [("a", 1), ("b", 1)]
     h.H5Fclose(file)
+
+
+def churn() -> None:
+    """Collects, and puts other things where the collected ones were."""
+    gc.collect()
+    things = [(lambda n=n: n, bytes(n % 200)) for n in range(5000)]
+    things.clear()
+
+
+@needs_sqlite
+def test_sqlite_calls_python_as_long_as_the_connection_is_open() -> None:
+    sq = hw.load("sqlite3", "sqlite3.h", annotate="sqlite3.toml")
+    db, calls = sq.sqlite3_open(":memory:"), []
+
+    def define() -> list[weakref.ref[Any]]:
+        def twice(context: Any, count: int, args: list[Any]) -> None:
+            sq.sqlite3_result_int64(context, sum(map(sq.sqlite3_value_int64, args)) * count)
+
+        def step(context: Any, count: int, args: list[Any]) -> None:
+            calls.append(sq.sqlite3_value_text(args[0]))
+
+        def final(context: Any) -> None:
+            sq.sqlite3_result_text(context, f"{len(calls)} seen", -1, sq.SQLITE_TRANSIENT)
+
+        def backwards(m: int, a: Any, n: int, b: Any) -> int:
+            left, right = bytes(hw.buffer(a, m)), bytes(hw.buffer(b, n))
+            return (left < right) - (left > right)
+
+        def needed(handle: Any, encoding: int, name: str) -> None:
+            calls.append(name)
+
+        def trace(mask: int, statement: Any, text: Any) -> None:
+            calls.append(hw.string(hw.cast("char *", text)))
+
+        def update(operation: int, database: str, table: str, row: int) -> None:
+            calls.append((table, row))
+
+        def commit() -> int:
+            calls.append("commit")
+            return 0
+
+        def progress() -> int:
+            calls.append("progress")
+            return 0
+
+        utf8 = sq.SQLITE_UTF8
+        sq.sqlite3_create_function(db, "twice", 2, utf8, None, twice, None, None)
+        sq.sqlite3_create_function_v2(db, "seen", 1, utf8, None, None, step, final, None)
+        sq.sqlite3_create_collation(db, "backwards", utf8, backwards)
+        sq.sqlite3_collation_needed(db, needed)
+        sq.sqlite3_trace_v2(db, sq.SQLITE_TRACE_STMT, trace)
+        sq.sqlite3_update_hook(db, update)
+        sq.sqlite3_commit_hook(db, commit)
+        sq.sqlite3_progress_handler(db, 1, progress)
+        functions = (twice, step, final, backwards, needed, trace, update, commit, progress)
+        return [weakref.ref(function) for function in functions]
+
+    def run(text: str) -> list[list[str]]:
+        rows: list[list[str]] = []
+        calls.clear()
+        churn()
+        sq.sqlite3_exec(db, text, lambda n, values, names: rows.append(values))
+        return rows
+
+    defined = define()
+    assert run("select twice(20, 1)") == [["42"]]
+    assert b"select twice(20, 1)" in calls
+    assert "progress" in calls
+    run("create table t(a)")
+    run("insert into t values('b'), ('c'), ('a')")
+    assert [call for call in calls if call != "progress"][1:] == [
+        ("t", 1),
+        ("t", 2),
+        ("t", 3),
+        "commit",
+    ]
+    assert run("select a from t order by a collate backwards") == [["c"], ["b"], ["a"]]
+    sq.sqlite3_trace_v2(db, 0, None)
+    sq.sqlite3_progress_handler(db, 0, None)
+    assert run("select seen(a) from t") == [["3 seen"]]
+    assert calls == [b"b", b"c", b"a"]
+    with pytest.raises(hw.StatusError, match="no such collation sequence: gone"):
+        run("select a from t order by a collate gone")
+    assert calls == ["gone"]
+    churn()
+    assert all(function() is not None for function in defined)
+    sq.sqlite3_close(db)
+    gc.collect()
+    assert [function() for function in defined] == [None] * len(defined)
 
 
 # ---- declarations that were trouble -------------------------------------------------------------
