@@ -28,6 +28,7 @@ from headway._core import (
 from headway._errors import (
     AnnotationError,
     CompileError,
+    CompileWarning,
     HeaderError,
     HeadwayError,
     LibraryError,
@@ -65,6 +66,7 @@ __all__ = [
     "AnnotationError",
     "CType",
     "CompileError",
+    "CompileWarning",
     "Function",
     "HeaderError",
     "HeadwayError",

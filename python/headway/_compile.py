@@ -14,6 +14,7 @@ import json
 import os
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache as cached
@@ -22,7 +23,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from headway import _cachedir, _core, _headers, _module, _toolchain, _vector
-from headway._errors import CompileError, HeaderError, NotBoundError
+from headway._errors import CompileError, CompileWarning, HeaderError, NotBoundError
 from headway._headers._cache import exists
 from headway._headers._search import INCLUDE, Search
 from headway._library import cached_names
@@ -38,6 +39,15 @@ FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math")
 # same function could give another value in a loop than in a call. -fno-semantic-interposition: else
 # an exported function of a shared library is not inlined.
 _ALWAYS = ("-std=gnu11", "-ffp-contract=off", "-fPIC", "-fno-semantic-interposition")
+
+# What compilers once took for a matter of style, and calls C with wrong arguments or results.
+_REFUSED = tuple(
+    f"-Werror={mistake}"
+    for mistake in (
+        "implicit-function-declaration", "implicit-int", "int-conversion",
+        "incompatible-pointer-types", "return-type",
+    )
+)  # fmt: skip
 
 # gcc swaps the arguments of fmax and fmin as it likes, which decides between zeros of both signs.
 _ORDERED = tuple(
@@ -124,6 +134,11 @@ def compile(
     AnnotationError
         An annotation does not fit.
 
+    Warns
+    -----
+    CompileWarning
+        What the compiler warned of, when it compiles; not again when the result is in the cache.
+
     Examples
     --------
     >>> import headway as hw
@@ -152,6 +167,8 @@ def compile(
     library = build.library(
         title, annotations, lambda: _module.Loaded(title, declarations, [], annotations)
     )
+    for said in build.warned:
+        warnings.warn(said, CompileWarning, stacklevel=2)
     return _module.make(title, declarations, [library], annotations)
 
 
@@ -222,6 +239,7 @@ class _Build:
     compiler: _toolchain.Compiler
     cache: bool
     places: list[str] = field(default_factory=list)  # where #include "..." of inline source starts
+    warned: list[str] = field(default_factory=list)  # what the compiler said of what it accepted
 
     def __post_init__(self) -> None:
         if any(not file.path for file in self.files):
@@ -349,6 +367,7 @@ class _Build:
         return [
             *FLAGS,
             *_ALWAYS,
+            *_REFUSED,
             *(_vector.flags(self.compiler.macros(self.machine())) if self.vector else []),
             *(_FAST if self.fast_math else _ORDERED),
             *(["-fopenmp"] if self.openmp else []),
@@ -426,14 +445,20 @@ class _Build:
         self.write(directory, units)
         common = self.arguments()
 
-        def one(number: int) -> None:
+        def one(number: int) -> str:
             arguments = [*common, "-MD", "-MF", f"headway{number}.d", "-c", f"headway{number}.c"]
             done = self.compiler.run([*arguments, "-o", f"headway{number}.o"], directory)
             if done.returncode:
                 raise self.refused(self.files[number], done.stderr)
+            return done.stderr
 
         with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
-            list(pool.map(one, range(len(units))))
+            said = list(pool.map(one, range(len(units))))
+        self.warned = [
+            f"{self.compiler.command[0]} warns of {self.label(file)}:\n{text}"
+            for file, text in zip(self.files, map(_warnings, said), strict=True)
+            if text
+        ]
         objects = [f"headway{number}.o" for number in range(len(units))]
         if self.vector:
             signgam = any(_vector.reads_signgam(text) for f in self.files for text in self.texts(f))
@@ -505,6 +530,10 @@ class _Together:
     def names(self) -> list[str]:
         """All ordinary names."""
         return list(dict.fromkeys(name for part in self._parts for name in part.names()))
+
+    def tags(self) -> list[str]:
+        """The keys of all structs, unions and enums that have a name."""
+        return list(dict.fromkeys(key for part in self._parts for key in part.tags()))
 
 
 def _scratch() -> Any:
@@ -597,6 +626,32 @@ def _cleaned(said: str) -> str:
     said = re.sub(r"^\./", "", said, flags=re.MULTILINE)
     said = re.sub(r",\n\s+from [^\n]*headway\d+\.c:\d+:", ":", said)
     return said.strip()
+
+
+_GENERATED = re.compile(r"headway\d+\.c|loops by Headway")
+_MESSAGE = re.compile(r"(?P<file>[^\s:][^:\n]*):\d+:(?:\d+:)? (?P<kind>\w[\w ]*): ")
+_CONTEXT = re.compile(r"In file included from |[^\s:][^:\n]*: (?:In function|At top level)")
+_COUNT = re.compile(r"\d+ warnings? generated\.$")
+
+
+def _warnings(said: str) -> str:
+    """A compiler's warnings about the user's files; of the generated loops nothing is said."""
+    kept: list[str] = []
+    context: list[str] = []  # lines such as "In function 'f':", which go with what follows
+    wanted = False
+    for line in _cleaned(said).splitlines():
+        message = _MESSAGE.match(line)
+        if _COUNT.match(line):
+            continue
+        if message is None and (_CONTEXT.match(line) or context):
+            context.append(line)
+            continue
+        if message is not None and message["kind"] != "note":
+            wanted = not _GENERATED.match(message["file"])
+        if wanted:
+            kept += [*context, line]
+        context = []
+    return "\n".join(kept)
 
 
 # ---- what is kept ------------------------------------------------------------------------------

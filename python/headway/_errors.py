@@ -36,6 +36,10 @@ class CompileError(HeadwayError, RuntimeError):
     """No compiler was found, or it refused the source."""
 
 
+class CompileWarning(UserWarning):
+    """The compiler warned of C that it accepted."""
+
+
 class StatusError(HeadwayError, RuntimeError):
     """A C function reported failure.
 

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -531,7 +532,7 @@ static double ulpsf(float y, double exact) {
 
 def accuracy_source() -> str:
     """For each function, its error in units of the last place against a wider type's."""
-    lines = ["#include <math.h>\n", ULPS]
+    lines = ["#define _GNU_SOURCE\n#include <math.h>\n", ULPS]
     for name, (real, count) in _vector.FUNCTIONS.items():
         given = ", ".join(f"{real} {x}" for x in "xy"[:count])
         x = ", ".join("xy"[:count])
@@ -1061,3 +1062,42 @@ def test_arguments_of_the_wrong_kind() -> None:
         hw.compile(source, math="fast")
     with pytest.raises(ValueError, match="nothing to compile"):
         hw.compile([])
+
+
+# ---- what old C let pass -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("double f(double x) {\n    return missing(x);\n}\n", "return missing(x);"),
+        ("f(double x) {\n    return 1;\n}\n", "f(double x) {"),
+        ("double *f(double x) {\n    return 5;\n}\n", "return 5;"),
+        ("double g(long *p);\ndouble f(double *x) {\n    return g(x);\n}\n", "return g(x);"),
+        ("double f(double x) {\n}\n", "}"),
+    ],
+)
+def test_what_calls_c_wrongly_is_refused(source: str, line: str) -> None:
+    with pytest.raises(CompileError) as caught:
+        hw.compile(source)
+    assert line in str(caught.value)
+
+
+def test_warnings_are_shown_when_compiled_and_not_again() -> None:
+    source = "int *kept(void) {\n    int once = 1;\n    return &once;\n}\n"
+    with pytest.warns(hw.CompileWarning, match=r"(?s)inline source.*return &once;") as caught:
+        hw.compile(source)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert "headway0.c" not in str(caught[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hw.compile(source)
+
+
+def test_nothing_is_said_of_the_generated_loops() -> None:
+    source = "double twice(double x) {\n    return 2 * x;\n}\n"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        k = hw.compile(source, flags=["-Wall", "-Wextra", "-Wconversion", "-Wpedantic"])
+    assert k.twice(2.0) == 4.0
