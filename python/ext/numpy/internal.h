@@ -242,8 +242,8 @@ typedef struct hwn_places {
     hwn_slice slices[HW_MAX_OPERANDS];
 } hwn_places;
 
-/* Describes an operand's core slice; sets scratched where it is not DIRECT. `strides` are of the
- * core axes, `same_place` tells that data and every step are aligned. */
+/* Describes an operand's core slice, whose axes have these strides. A slice that is not contiguous
+ * becomes COPY; scratched tells that one is not DIRECT. */
 void hwn_places_slice(hwn_places *p, int op, hwn_mode mode, const ptrdiff_t *strides);
 
 /* After every slice is described. */
