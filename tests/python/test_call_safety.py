@@ -149,3 +149,31 @@ print(list(hw.new("int[4]", items)))
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[1, 2, 3, 4]"
+
+
+def test_what_a_pointer_to_const_leads_to_is_a_copy() -> None:
+    m = hw.compile(
+        "struct pair { int a; int b[2]; };\n"
+        "static const struct pair table[2] = {{1, {2, 3}}, {4, {5, 6}}};\n"
+        "const struct pair *pairs(void) { return table; }\n"
+    )
+    p = m.pairs()
+    assert (p.a, p[1].a, list(p.b)) == (1, 4, [2, 3])
+    p[0].a = 9
+    p.b[0] = 9
+    assert (p.a, p.b[0]) == (1, 2)
+    with pytest.raises(TypeError, match="cannot be written"):
+        p.a = 9
+
+
+def test_a_size_beside_a_map_is_refused() -> None:
+    m = hw.compile(
+        "#include <stddef.h>\n"
+        "double sum(size_t n, const double x[n])"
+        "{ double s = 0; for (size_t i = 0; i < n; i++) s += x[i]; return s; }\n"
+    )
+    with pytest.raises(TypeError, match="sum.*size n"):
+        m.sum(np.ones((2, 3)), n=999)
+    with pytest.raises(ValueError, match="sum.*999"):
+        m.sum(np.ones(3), n=999)
+    assert m.sum(np.ones(3), n=3) == 3

@@ -181,6 +181,20 @@ static bool must_map(const Call *c, const Extra *extra)
     return false;
 }
 
+/* A mapped call takes its sizes from the arrays: one that is given would not be looked at. */
+static int refuse_sizes(const Call *c)
+{
+    for (int i = 0; i < c->f->n_params; i++)
+        if (c->f->params[i].role == ROLE_SIZE && c->locals[i].given) {
+            PyErr_Format(PyExc_TypeError,
+                         "%U(): size %U comes from the arrays where a call maps; leave it out, or "
+                         "give the output as out=",
+                         c->f->name, c->f->params[i].name);
+            return -1;
+        }
+    return 0;
+}
+
 /* Hands the call to NumPy's side: inputs in order, outputs and ufunc keywords as keywords. */
 static PyObject *map(Call *c, PyObject *const *args, Py_ssize_t n, PyObject *kwnames,
                      const Extra *extra)
@@ -817,7 +831,7 @@ PyObject *call_full(PyObject *self, PyObject *const *args, size_t nargsf, PyObje
     c.keep.arguments_live = true;
     if (gather(&c, args, n, kwnames, &extra) == 0) {
         if (must_map(&c, &extra))
-            r = map(&c, args, n, kwnames, &extra);
+            r = refuse_sizes(&c) < 0 ? NULL : map(&c, args, n, kwnames, &extra);
         else if (!f->variadic || variadic_plan(&c, &extra, &made) == 0)
             r = direct(&c, f->variadic ? &made : &f->plan, &extra);
     }

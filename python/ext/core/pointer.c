@@ -285,6 +285,18 @@ static void *pointee(Pointer *p, Py_ssize_t index)
     return (void *)((uintptr_t)base + (uintptr_t)by);
 }
 
+/* What a pointer to const gives access to must not be written either: a copy of it. */
+static PyObject *guard_const(const Pointer *p, PyObject *o)
+{
+    if (!o || !p->type->c.target_const || !value_check(p->type->state, o))
+        return o;
+    Value *view = (Value *)o, *copy = value_new(view->type, view->size, view->count);
+    if (copy)
+        memcpy(copy->data, view->data, view->size);
+    Py_DECREF(o);
+    return (PyObject *)copy;
+}
+
 static PyObject *pointer_subscript(PyObject *self, PyObject *key)
 {
     Pointer *p = (Pointer *)self;
@@ -292,7 +304,7 @@ static PyObject *pointer_subscript(PyObject *self, PyObject *key)
     if (i == -1 && PyErr_Occurred())
         return NULL;
     void *at = pointee(p, i);
-    return at ? convert_from_c(p->type->target, at, self, false) : NULL;
+    return at ? guard_const(p, convert_from_c(p->type->target, at, self, false)) : NULL;
 }
 
 static int pointer_ass_subscript(PyObject *self, PyObject *key, PyObject *value)
@@ -324,7 +336,7 @@ static PyObject *pointer_getattro(PyObject *self, PyObject *name)
     Pointer *p = (Pointer *)self;
     if (to_record(p) && PyDict_Contains(p->type->target->lookup, name) == 1) {
         void *at = pointee(p, 0);
-        return at ? member_get(p->type->target, at, self, name) : NULL;
+        return at ? guard_const(p, member_get(p->type->target, at, self, name)) : NULL;
     }
     return PyObject_GenericGetAttr(self, name);
 }
