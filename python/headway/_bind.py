@@ -126,6 +126,8 @@ class _Draft:
             if element == "void" and self.roles[i] is not Role.IN:
                 element = "unsigned char"
             encoded = ["ptr", element, encoded[2]]
+        if self.proto.said(i).direction == "in" and encoded[0] == "ptr":
+            encoded = ["ptr", encoded[1], True]  # what C forgot to call const
         return self.around.types.value(encoded)
 
     def function_type(self) -> Any:

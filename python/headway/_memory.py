@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from headway._module import Variable
 
 _TOKEN = re.compile(r"\s*(?:(\*)|(\[\s*(\d*)\s*\])|([A-Za-z_]\w*))")
+_TAGS = ("struct", "union", "enum")
 
 # multi-word spellings, words in any order
 _ARITHMETIC = {
@@ -72,7 +73,8 @@ def typeof(spec: Any, module: ModuleType | None = None) -> _core.CType:
     ----------
     spec : str, CType or any C value
         C's own spelling, such as ``"const double *"``, ``"int[10]"`` or ``"gsl_function *"``; or a
-        type, or a value whose type is wanted.
+        type, or a value whose type is wanted. ``"struct stat"`` is the struct also where a function
+        has its name.
     module : module, optional
         A loaded module whose structs, enums and typedefs the spelling may name.
 
@@ -133,13 +135,15 @@ def _base(words: list[str], spec: str, module: ModuleType | None) -> _core.CType
     if name is not None:
         return _core.arithmetic(name)
     if module is not None and words:
-        tagged = len(words) == 2 and words[0] in ("struct", "union", "enum")
-        found = getattr(module, words[-1], None) if tagged or len(words) == 1 else None
+        tagged = len(words) == 2 and words[0] in _TAGS
+        found = getattr(module, " ".join(words), None) if tagged or len(words) == 1 else None
         found = getattr(found, "__ctype__", found)
         if isinstance(found, _core.CType):
             return found
     where = f" in {module.__name__}" if module is not None else "; say module= for a header's types"
-    raise ValueError(f"{spec!r} names no C type{where}")
+    tags = [f"{tag} {name}" for tag in _TAGS for name in words if hasattr(module, f"{tag} {name}")]
+    hint = f"; did you mean {tags[0]!r}?" if len(words) == 1 and tags else ""
+    raise ValueError(f"{spec!r} names no C type{where}{hint}")
 
 
 def new(spec: Any, init: Any = None, *, module: ModuleType | None = None) -> Any:
@@ -176,6 +180,11 @@ def new(spec: Any, init: Any = None, *, module: ModuleType | None = None) -> Any
     >>> p[0]
     6
     """
+    if isinstance(spec, _core.Function):
+        name = spec.__name__
+        raise TypeError(
+            f"{name} is a function; a struct of that name is new('struct {name}', module=...)"
+        )
     ctype = typeof(spec, module)
     if ctype.kind == "pointer":
         ctype = ctype.target

@@ -183,7 +183,7 @@ class Loaded:
         if record is None:
             raise AttributeError(
                 f"module {self.name!r} has no attribute {name!r}: its headers declare no such name"
-                f"{nearest(name, list(self.declarations.names()))}"
+                f"{self._tag_meant(name) or nearest(name, list(self.declarations.names()))}"
             )
         try:
             value = getattr(self, "_make_" + record["k"])(name, record)
@@ -196,6 +196,13 @@ class Loaded:
         keys = (name, *(tag + name for tag in _TAGS))
         found = (self.declarations.get(key) for key in keys)
         return next((record for record in found if record is not None), None)
+
+    def _tag_meant(self, name: str) -> str:
+        """How to reach a tag that someone looks for as ``struct_stat``."""
+        tag = name.replace("_", " ", 1)
+        if tag.startswith(_TAGS) and self.declarations.get(tag) is not None:
+            return f"; {tag!r} is for headway.typeof and headway.new, with module="
+        return ""
 
     def _make_function(self, name: str, record: Record) -> Any:
         return self._bound(record)
@@ -460,6 +467,22 @@ class Loaded:
         """What the requested headers themselves declare, bound or not."""
         return [*self.declarations.listed, *self.declarations.refused]
 
+    def everything(self) -> list[str]:
+        """All that the headers declare and include, tags as what reaches them."""
+        known = self.declarations
+        return sorted({*known.names(), *filter(None, map(self._tag_name, known.tags()))})
+
+    def _tag_name(self, key: str) -> str:
+        """What reaches a struct, union or enum: its bare name, or its tag where another has that;
+        "" where the other is a typedef of it."""
+        name = key.partition(" ")[2]
+        rival = self.declarations.get(name)
+        if rival is None or rival["k"] in ("struct", "union", "enum"):
+            return name
+        encoded = rival.get("type")
+        same = rival["k"] == "typedef" and encoded in (["rec", key], ["enum", key])
+        return "" if same else key
+
     def row(self, name: str) -> Row:
         """A declaration as a line of the report."""
         record = self.find(name)
@@ -482,4 +505,5 @@ def _shown(record: Record, value: Any) -> str:
     """A type as C spells it, a constant by its value."""
     if record["k"] in ("macro", "const"):
         return repr(value)
-    return str(record.get("c") or f"{record['k']} {record['name']}".strip())
+    name = str(record["name"])
+    return str(record.get("c") or (name if name.startswith(_TAGS) else f"{record['k']} {name}"))

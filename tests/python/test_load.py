@@ -791,3 +791,83 @@ def test_a_fixed_size_beyond_32_bits_is_not_cut(library: Callable[..., ModuleTyp
     )
     with pytest.raises(ValueError, match="4294967297"):
         m.first(np.ones(1))
+
+
+# ---- names that C keeps apart --------------------------------------------------------------------
+
+RIVALS = """
+struct point { int x, y; };
+int point(struct point *p);
+union both { int i; float f; };
+extern int both;
+enum mode { SLOW = 3 };
+int mode(enum mode m);
+typedef struct { int z; } plain;
+"""
+RIVALS_C = """
+int both = 7;
+int point(struct point *p) { return p->x + p->y; }
+int mode(enum mode m) { return m; }
+"""
+
+
+def test_a_tag_with_the_name_of_a_function_is_reached_with_the_word_before(
+    library: Callable[..., ModuleType],
+) -> None:
+    m = library(RIVALS, RIVALS_C)
+    p = hw.new("struct point", {"x": 2, "y": 3}, module=m)
+    assert (m.point(p), m.both) == (5, 7)
+    assert hw.typeof("struct point", m).kind == "struct"
+    assert hw.typeof("struct point *", m).target is hw.typeof("struct point", m)
+    assert hw.typeof("union both", m).kind == "union"
+    assert hw.sizeof("enum mode", module=m) == 4
+    assert hw.typeof("struct plain", m) is m.plain
+
+
+def test_messages_say_how_to_reach_a_tag(library: Callable[..., ModuleType]) -> None:
+    m = library(RIVALS, RIVALS_C)
+    with pytest.raises(ValueError, match="did you mean 'struct point'"):
+        hw.typeof("point", m)
+    with pytest.raises(TypeError, match=r"point is a function; .* new\('struct point', module="):
+        hw.new(m.point)
+    with pytest.raises(AttributeError, match="'union both' is for headway.typeof and headway.new"):
+        m.union_both  # noqa: B018
+    with pytest.raises(ValueError, match="'union point' names no C type"):
+        hw.typeof("union point", m)
+
+
+def test_everything_includes_tags_beside_their_rivals(library: Callable[..., ModuleType]) -> None:
+    behind = loaded(library(RIVALS, RIVALS_C))
+    rows = {name: behind.row(name) for name in behind.everything()}
+    assert rows["struct point"].text == "struct point"
+    assert rows["union both"].kind == "union"
+    assert rows["enum mode"].bound
+    assert rows["point"].kind == "function"
+    assert rows["plain"].kind == "typedef" and "struct plain" not in rows
+
+
+# ---- const that the header forgot ----------------------------------------------------------------
+
+
+def test_an_input_without_const_takes_what_is_read_only(
+    library: Callable[..., ModuleType],
+) -> None:
+    m = library(
+        "#include <stddef.h>\nint total(unsigned char *x, size_t n);\nint first(char *text);\n"
+        "double mean(double *x, int n);\n",
+        "int total(unsigned char *x, size_t n) { int s = 0; while (n--) s += *x++; return s; }\n"
+        "int first(char *text) { return *text; }\n"
+        "double mean(double *x, int n) { double s = 0; for (int i = 0; i < n; i++) s += x[i];"
+        " return s / n; }\n",
+        annotate={
+            "total": {"x": "in, size=n"},
+            "first": {"text": "in"},
+            "mean": {"x": "in, size=n"},
+        },
+    )
+    assert m.total(b"\1\2\3") == 6
+    assert m.first("A") == m.first(b"A") == 65
+    x = np.arange(4.0)
+    x.flags.writeable = False
+    assert m.mean(x) == 1.5
+    assert list(m.mean(np.broadcast_to(x, (3, 4)))) == [1.5] * 3

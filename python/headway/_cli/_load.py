@@ -39,7 +39,7 @@ def show(
             annotate=None if annotate is None else str(annotate),
         )
         behind = loaded(module)
-        names = sorted(behind.declarations.names()) if everything else behind.own()
+        names = behind.everything() if everything else behind.own()
         chosen = [name for name in names if match is None or fnmatchcase(name, match)]
         rows = []
         for i, name in enumerate(chosen):

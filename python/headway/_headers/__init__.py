@@ -87,6 +87,10 @@ class Declarations:
         """All ordinary names, those of system headers included."""
         return [name for name in self._index if " " not in name]
 
+    def tags(self) -> list[str]:
+        """The keys of all structs, unions and enums that have a name."""
+        return [key for key in self._index if " " in key and "<" not in key]
+
 
 def read(
     headers: Sequence[str | os.PathLike[str]],
