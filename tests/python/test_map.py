@@ -965,3 +965,55 @@ def test_a_size_that_c_cannot_hold_is_refused() -> None:
     with pytest.raises(OverflowError, match="300"):
         narrow.first(long[0])
     assert narrow.first(long[:, :127]).shape == (2,)
+
+
+# ---- types that do not fit -----------------------------------------------------------------------
+
+NARROW = """
+#include <stddef.h>
+float scale(float x, int n) { return x * n; }
+float sum(size_t n, const float x[n]) {
+    float s = 0;
+    for (size_t i = 0; i < n; i++) s += x[i];
+    return s; }
+"""
+
+
+@pytest.fixture(scope="module")
+def narrow() -> ModuleType:
+    return hw.compile(NARROW)
+
+
+F = np.ones(3, "f")
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "out", "message"),
+    [
+        ("scale", (np.ones(3), 2), None,
+         r"scale\(\) argument 1 \(x: float\): an array of float64 .* x\.astype\(np\.float32\)"),
+        ("scale", (F, np.ones(3)), None,
+         r"scale\(\) argument 2 \(n: int\): an array of float64 .* n\.astype\(np\.int32\)"),
+        ("scale", (F, 1.5), None, r"argument 2 \(n: int\): float64 \(1\.5\) .* int32"),
+        ("scale", ([1.5], 2), None, r"argument 1 \(x: float\): .* np\.asarray\(x, np\.float32\)"),
+        ("scale", (F + 1j, 2), None, r"argument 1 .* complex64 .* x\.real"),
+        ("scale", (np.array(["a"]), 2), None, r"argument 1 .* <U1 .* expected numbers"),
+        ("sum", (np.ones(3),), None, r"sum\(\) argument 1 \(x: const float\[n\]\): .* float64"),
+        ("scale", (F, 2), np.empty(3, int), r"scale\(\) writes float: .* float32 .* int64"),
+    ],
+)  # fmt: skip
+def test_types_that_do_not_fit_are_named(
+    narrow: ModuleType, name: str, args: tuple[Any, ...], out: Any, message: str
+) -> None:
+    with pytest.raises(TypeError, match=message) as caught:
+        getattr(narrow, name)(*args, **({} if out is None else {"out": out}))
+    assert type(caught.value) is TypeError
+    assert "ufunc" in str(caught.value.__cause__)
+
+
+def test_a_type_error_that_is_not_about_types_is_left_alone(narrow: ModuleType) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'nothing'"):
+        narrow.scale(F, 2, nothing=1)
+    with pytest.raises(TypeError, match="No loop matching") as caught:
+        narrow.scale(F, 2, dtype="i")
+    assert caught.value.__cause__ is None

@@ -128,6 +128,57 @@ static PyObject *raise_count(PyObject *function, int expected, Py_ssize_t nargs)
     return NULL;
 }
 
+/* The keywords of a call as a dictionary. */
+static PyObject *keywords_of(PyObject *const *values, PyObject *kwnames)
+{
+    PyObject *dict = PyDict_New();
+    for (Py_ssize_t k = 0; dict && kwnames && k < PyTuple_GET_SIZE(kwnames); k++)
+        if (PyDict_SetItem(dict, PyTuple_GET_ITEM(kwnames, k), values[k]) < 0)
+            Py_CLEAR(dict);
+    return dict;
+}
+
+/* What is wrong with the types of the operands, as text; None for nothing; NULL with an error. */
+static PyObject *explanation(PyObject *function, PyObject *const *args, Py_ssize_t nargs,
+                             PyObject *kwnames)
+{
+    PyObject *module = PyImport_ImportModule("headway._mistyped");
+    PyObject *inputs = module ? PyTuple_New(nargs) : NULL;
+    for (Py_ssize_t i = 0; inputs && i < nargs; i++)
+        PyTuple_SET_ITEM(inputs, i, Py_NewRef(args[i]));
+    PyObject *keywords = inputs ? keywords_of(args + nargs, kwnames) : NULL;
+    PyObject *text =
+        keywords ? PyObject_CallMethod(module, "explain", "OOO", function, inputs, keywords) : NULL;
+    Py_XDECREF(keywords);
+    Py_XDECREF(inputs);
+    Py_XDECREF(module);
+    return text;
+}
+
+/* NumPy says of types only that they do not fit; what does stays as the cause. */
+static void explain_types(PyObject *function, PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *kwnames)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    PyObject *text = explanation(function, args, nargs, kwnames);
+    PyObject *error = text && text != Py_None ? PyObject_CallOneArg(PyExc_TypeError, text) : NULL;
+    Py_XDECREF(text);
+    if (!error) {
+        PyErr_Clear(); /* whatever went wrong on the way, NumPy's own message is right */
+        PyErr_Restore(type, value, traceback);
+        return;
+    }
+    if (traceback)
+        PyException_SetTraceback(value, traceback);
+    PyException_SetCause(error, value); /* steals */
+    PyErr_SetObject(PyExc_TypeError, error);
+    Py_DECREF(error);
+    Py_DECREF(type);
+    Py_XDECREF(traceback);
+}
+
 static PyObject *call_ufunc(PyObject *function, PyObject *const *args, Py_ssize_t nargs,
                             PyObject *kwnames)
 {
@@ -136,6 +187,8 @@ static PyObject *call_ufunc(PyObject *function, PyObject *const *args, Py_ssize_
         return NULL;
     PyObject *result = PyObject_Vectorcall(ufunc, args, (size_t)nargs, kwnames);
     Py_DECREF(ufunc);
+    if (!result && PyErr_ExceptionMatches(PyExc_TypeError))
+        explain_types(function, args, nargs, kwnames);
     return result;
 }
 
