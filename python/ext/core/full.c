@@ -369,21 +369,29 @@ static int convert(Call *c, const hw_plan *plan)
 
 /* ---- variadic arguments --------------------------------------------------------------------- */
 
+static bool is_number(PyObject *o)
+{
+    PyNumberMethods *number = Py_TYPE(o)->tp_as_number;
+    return number && number->nb_float && !PySequence_Check(o);
+}
+
 /* Integers travel as 64 bits, reals as double, text and memory as pointers. */
 static CType *variadic_type(State *s, PyObject *o)
 {
-    hw_ndview view;
-    const hw_numpy_hooks *numpy = numpy_hooks(s, false);
-    if (numpy && numpy->view(o, &view))
-        return s->pointer_to_void;
-    PyErr_Clear();
-    if (PyLong_Check(o) || (PyIndex_Check(o) && !PyFloat_Check(o)))
-        return s->arithmetic[HW_LLONG];
     if (PyFloat_Check(o))
         return s->arithmetic[HW_DOUBLE];
+    if (PyIndex_Check(o) && !PySequence_Check(o)) {
+        int overflow = 0;
+        PyObject *index = PyNumber_Index(o);
+        if (index)
+            (void)PyLong_AsLongLongAndOverflow(index, &overflow);
+        Py_XDECREF(index);
+        PyErr_Clear(); /* it comes again when the value is converted */
+        return s->arithmetic[overflow > 0 ? HW_ULLONG : HW_LLONG];
+    }
     if (pointer_check(s, o))
         return ((Pointer *)o)->type;
-    return s->pointer_to_void;
+    return is_number(o) ? s->arithmetic[HW_DOUBLE] : s->pointer_to_void;
 }
 
 static int variadic_slot(Call *c, void *slot, CType *type, PyObject *o, Py_ssize_t position)
