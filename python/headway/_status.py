@@ -126,8 +126,12 @@ class Failure:
             return None
         if self._takes is None:
             said = self._message()
-        else:
-            said = self._message(value if self._takes == STATUS else values.get(self._takes))
+        elif self._takes == STATUS:
+            said = self._message(value)
+        elif values.get(self._takes):
+            said = self._message(values[self._takes])
+        else:  # not even a handle was made
+            return None
         return said.decode(errors="replace") if isinstance(said, bytes) else said
 
 

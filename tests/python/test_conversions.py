@@ -7,6 +7,7 @@ import array
 import decimal
 import fractions
 import math
+import os
 import re
 import struct
 from collections.abc import Callable
@@ -331,7 +332,7 @@ def test_none_is_null_only_where_an_annotation_says_so(m: ModuleType) -> None:
 def test_null_is_null_everywhere(m: ModuleType) -> None:
     assert m.take_box(hw.NULL) == -1
     assert m.take_handle(hw.NULL) == 0
-    assert m.take_box(hw.cast("double *", 0)) == -1
+    assert m.take_box(hw.cast("void *", 0)) == -1
 
 
 def test_a_null_string_is_none(m: ModuleType) -> None:
@@ -339,9 +340,11 @@ def test_a_null_string_is_none(m: ModuleType) -> None:
     assert m.name_or_null(0) == "name"
 
 
-def test_null_handles_are_false_pointers(m: ModuleType) -> None:
+def test_null_handles_are_false_pointers_that_do_not_pass(m: ModuleType) -> None:
     assert not m.give(1)
     assert m.give(1) == hw.NULL
+    with pytest.raises(ValueError, match=r"take_handle\(\) argument 1 \(h: .*pass headway.NULL if"):
+        m.take_handle(m.give(1))
     assert m.take_handle(m.give(0)) == 1
 
 
@@ -472,10 +475,7 @@ def test_memory_that_is_read_only_is_not_written(m: ModuleType) -> None:
     data = bytearray(b"\2\3")
     assert m.raw(data, 2) == 5
     assert data == b"\1\1"
-    with pytest.raises(BufferError):  # it is exported for as long as the call lasts, not longer
-        with memoryview(data):
-            data.append(1)
-    data.append(1)
+    data.append(1)  # it was exported no longer than the call lasted
 
 
 def test_integers_of_the_same_size_and_sign_pass_for_each_other(m: ModuleType) -> None:
@@ -529,7 +529,7 @@ def test_a_wrong_count_shows_the_prototype(m: ModuleType) -> None:
     for args, count in ((("a",), 1), ((np.zeros(1), 2, 3, 4), 4)):
         with pytest.raises(
             TypeError,
-            match=rf"mixed\(\) takes 3 arguments, got {count}; its prototype is: double mixed\(const",
+            match=rf"mixed\(\) takes 3 arguments, got {count};.* double mixed\(const double \*x, int",
         ):
             m.mixed(*args)
     with pytest.raises(TypeError, match=r"id_double\(\) takes 1 argument.*, got 0"):
@@ -616,7 +616,7 @@ def test_errno_is_saved_after_every_call() -> None:
     c.strtol("9" * 30, hw.NULL, 10)
     assert hw.errno == errno.ERANGE
     with pytest.raises(FileNotFoundError):
-        open("/nonexistent")  # Python's own calls do not touch what was saved
+        os.stat("/nonexistent")  # Python's own calls do not touch what was saved
     assert hw.errno == errno.ERANGE
     hw.set_errno(0)
     assert hw.errno == 0

@@ -94,7 +94,7 @@ static inline bool fast_pointer(const Function *f, const Param *p, PyObject *o, 
         *slot = (void *)(uintptr_t)text;
         return strlen(text) == (size_t)PyUnicode_GET_LENGTH(o);
     }
-    if (value_check(f->state, o) && ((Value *)o)->type == p->element) {
+    if (value_check(f->state, o) && ((Value *)o)->type == p->element && !((Value *)o)->owner) {
         *slot = ((Value *)o)->data;
         return true;
     }

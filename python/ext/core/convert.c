@@ -819,7 +819,10 @@ PyObject *convert_from_c(CType *t, const void *from, PyObject *owner, bool recei
         memcpy(&p, from, sizeof(p));
         if (t->c.target->kind == HW_CHAR && (t->c.target_const || received))
             return string_from_c(p);
-        return pointer_new(t, p, memory_root(t->state, owner));
+        PyObject *o = pointer_new(t, p, memory_root(t->state, owner));
+        if (o)
+            ((Pointer *)o)->elsewhere = true;
+        return o;
     }
     if (kind == HW_VOID)
         Py_RETURN_NONE;

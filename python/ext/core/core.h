@@ -284,6 +284,7 @@ struct Pointer {
     Function *release; /* an owned handle: what frees it; NULL: not owned */
     PyObject *kept;    /* dict: address -> objects kept alive for pointers stored there; nullable */
     Pointer *parent, *first_child, *next, *previous; /* handles that go before this one; borrowed */
+    bool elsewhere; /* read from the owner's memory: it may point into any that this keeps */
     atomic_int status;
     atomic_int users; /* calls in progress that were given the handle, or memory of it */
     PyObject *weakrefs;

@@ -136,8 +136,10 @@ bool memory_room(State *state, PyObject *owner, const void *at, size_t *before, 
     while (owner && !(value_check(state, owner) && !((Value *)owner)->owner)) {
         if (value_check(state, owner))
             owner = ((Value *)owner)->owner;
+        else if (pointer_check(state, owner) && !((Pointer *)owner)->elsewhere)
+            owner = ((Pointer *)owner)->owner;
         else
-            owner = pointer_check(state, owner) ? ((Pointer *)owner)->owner : NULL;
+            return false;
     }
     Value *block = (Value *)owner;
     if (!block || (uintptr_t)at < (uintptr_t)block->data ||

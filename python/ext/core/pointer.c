@@ -144,9 +144,12 @@ static int free_one_child(Pointer *p)
 
 int pointer_take(Pointer *p)
 {
-    int more;
-    while ((more = free_one_child(p)) == 1)
-        ;
+    int more = 1;
+    if (atomic_load(&p->users) >
+        0) /* before its children go; a call with a child counts here too */
+        return in_use(p);
+    while (more == 1)
+        more = free_one_child(p);
     if (more < 0)
         return -1;
     if (claim(p))
@@ -273,7 +276,8 @@ static void *pointee(Pointer *p, Py_ssize_t index)
     if (size < 0)
         return NULL;
     size_t before = 0, room = 0;
-    bool known = memory_room(p->type->state, p->owner, base, &before, &room);
+    PyObject *self = (PyObject *)p;
+    bool known = memory_room(p->type->state, self, base, &before, &room);
     bool overflow = __builtin_mul_overflow(index, size, &by) ||
                     __builtin_add_overflow((Py_ssize_t)before, by, &at) ||
                     __builtin_add_overflow(at, size, &end);
@@ -368,7 +372,10 @@ static PyObject *offset_by(Pointer *p, PyObject *n, int sign)
         return PyErr_Format(PyExc_OverflowError, "%zd elements of %U from here lie outside memory",
                             i, p->type->target->name);
     PyObject *owner = p->release || p->kept ? (PyObject *)p : p->owner;
-    return pointer_new(p->type, (void *)((uintptr_t)base + (uintptr_t)by), owner);
+    PyObject *moved = pointer_new(p->type, (void *)((uintptr_t)base + (uintptr_t)by), owner);
+    if (moved)
+        ((Pointer *)moved)->elsewhere = p->elsewhere;
+    return moved;
 }
 
 static PyObject *pointer_add(PyObject *a, PyObject *b)
