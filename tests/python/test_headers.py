@@ -640,3 +640,25 @@ def test_annotations_are_empty_for_a_compiler(
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("comment", "text"),
+    [
+        ("/*! Adds.\n * More.\n */", "Adds.\nMore."),
+        ("/*! Adds.\n  * one\n  two */", "Adds.\none\ntwo"),
+        ("/*!\n * Adds.\n   a line without a star\n * and on\n */",
+         "Adds.\na line without a star\nand on"),
+        ("/*! * Adds. */", "Adds."),
+        ("/*!\n *! Adds. */", "Adds."),
+        ("/**! Adds. */", "Adds."),
+        ("/*!!\n * Adds.\n */", "Adds."),
+        ("/*!< Adds. */", "Adds."),
+        ("/**\n * Of:\n *   * one\n *   * two\n */", "Of:\n  * one\n  * two"),
+        ("/* Products: a\n   *b* and c,\n   of d. */", "Products: a\n*b* and c,\nof d."),
+    ],
+)  # fmt: skip
+def test_comments_lose_what_makes_them_comments(comment: str, text: str) -> None:
+    from headway._headers._comments import clean
+
+    assert clean(comment) == text

@@ -53,11 +53,17 @@ def _inside(comment: str) -> str:
     text = comment.replace("\r\n", "\n").strip()
     if text.startswith("//"):
         return "\n".join(re.sub(r"^[ \t]*//[/!]?<?[ ]?", "", line) for line in text.split("\n"))
-    text = re.sub(r"^/\*(?:[*!]<?(?!\*))?\**", "", re.sub(r"\**\*/$", "", text))
+    text = re.sub(r"^/\*[*!]*<?", "", re.sub(r"\**\*/$", "", text))
     first, *rest = text.split("\n")
+    first = re.sub(r"^[ \t]*\*{1,2}(?=\s)", "", first)
     starred = [line for line in rest if line.strip()]
-    if starred and all(line.lstrip().startswith("*") for line in starred):
-        rest = [re.sub(r"^[ \t]*\*{1,2}", "", line) for line in rest]
+    if starred and (
+        all(line.lstrip().startswith("*") for line in starred)
+        or re.match(r"[ \t]*\*{1,2}(?![*\w])", starred[0])
+    ):
+        # stars down the margin, of which some may be forgotten; later ones may be a list
+        starless = (re.sub(r"^[ \t]*(?=[^\s*])", " ", line) for line in rest)
+        rest = [re.sub(r"^[ \t]*\*{1,2}(?!\*)!?", "", line) for line in starless]
     return "\n".join([first.lstrip(), *rest])
 
 
