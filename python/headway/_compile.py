@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from headway import _cachedir, _core, _headers, _module, _toolchain, _vector
+from headway._arguments import definitions, directories, texts
 from headway._errors import CompileError, CompileWarning, HeaderError, NotBoundError
 from headway._headers._cache import exists
 from headway._headers._search import INCLUDE, Search
@@ -150,14 +151,14 @@ def compile(
         raise ValueError(f"math={math!r}: it is 'libm' or 'vector'")
     build = _Build(
         files=_files(source, name),
-        flags=_texts("flags", flags),
+        flags=texts("flags", flags, "-O2"),
         vector=math == "vector",
         fast_math=fast_math,
         openmp=openmp,
-        include_dirs=[os.path.abspath(os.fspath(d)) for d in include_dirs],
-        defines=dict(defines or {}),
-        headers=[os.fspath(h) for h in headers],
-        libraries=[os.fspath(library) for library in libraries],
+        include_dirs=directories(include_dirs),
+        defines=definitions(defines),
+        headers=texts("headers", headers, "stdio.h"),
+        libraries=texts("libraries", libraries, "gsl"),
         compiler=_toolchain.find(cc, gcc=math == "vector"),
         cache=cache,
     )
@@ -170,12 +171,6 @@ def compile(
     for said in build.warned:
         warnings.warn(said, CompileWarning, stacklevel=2)
     return _module.make(title, declarations, [library], annotations)
-
-
-def _texts(what: str, given: Sequence[str]) -> list[str]:
-    if isinstance(given, str):
-        raise TypeError(f'{what} is a sequence of str, such as ["-O2"], not the str {given!r}')
-    return [str(each) for each in given]
 
 
 # ---- what is compiled --------------------------------------------------------------------------
@@ -199,6 +194,8 @@ class _File:
 def _files(
     source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], name: str | None
 ) -> list[_File]:
+    if isinstance(source, str) and not source.strip():
+        raise ValueError("nothing to compile: the source is empty; give C or the path of a C file")
     if isinstance(source, str) and ("\n" in source or "{" in source):
         stem = re.sub(r"\W", "_", name or "inline")
         return [_File(stem, "", source if source.endswith("\n") else source + "\n")]

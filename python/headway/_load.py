@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 from headway import _headers, _module
+from headway._arguments import definitions, directories, texts
 from headway._library import Name, Names, ask_pkg_config, open_libraries, stem
 from headway._sources import Annotate, sources
 
@@ -68,19 +69,20 @@ def load(
     """
     if not header:
         raise TypeError("load() needs at least one header, such as load('m', 'math.h')")
-    directories = [os.fspath(d) for d in include_dirs]
-    macros = dict(defines or {})
+    places = directories(include_dirs)
+    macros = definitions(defines)
+    before = texts("headers", headers, "stdio.h")
     library_dirs: list[str] = []
     if pkg_config is not None:
         package = ask_pkg_config(pkg_config)
-        directories += package.include_dirs
+        places += package.include_dirs
         library_dirs = package.library_dirs
         macros = {**package.defines, **macros}
     requested = [os.fspath(h) for h in header]
     declarations = _headers.read(
-        [*headers, *requested],
-        extra_headers=len(headers),
-        include_dirs=directories,
+        [*before, *requested],
+        extra_headers=len(before),
+        include_dirs=places,
         defines=macros,
         cache=cache,
     )

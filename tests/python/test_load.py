@@ -871,3 +871,59 @@ def test_an_input_without_const_takes_what_is_read_only(
     x.flags.writeable = False
     assert m.mean(x) == 1.5
     assert list(m.mean(np.broadcast_to(x, (3, 4)))) == [1.5] * 3
+
+
+# ---- arguments that are nearly right -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("headers", "stdio.h", r'headers is a sequence of str, such as \["stdio.h"\], not the str'),
+        ("include_dirs", "/usr/include", "include_dirs is a sequence of str"),
+        ("include_dirs", Path("/usr/include"), "include_dirs is a sequence of str"),
+        ("defines", ["A"], r"defines is a mapping, .* not the list \['A'\]"),
+        ("defines", "A", "defines is a mapping, .* not the str 'A'"),
+        ("defines", {"A": 1.5}, "defines: 'A' is 1.5; a macro stands for"),
+    ],
+)
+def test_one_text_where_several_are_meant(option: str, value: object, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        hw.load("m", "math.h", **{option: value})
+    with pytest.raises(TypeError, match=message):
+        hw.compile("int f(int x) { return x; }", **{option: value})
+
+
+def test_libraries_to_link_with_are_a_sequence() -> None:
+    with pytest.raises(TypeError, match="libraries is a sequence of str"):
+        hw.compile("int f(int x) { return x; }", libraries="gsl")
+
+
+def test_an_include_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(hw.HeaderError, match="include_dirs: '.*/absent' does not exist"):
+        hw.load("m", "math.h", include_dirs=[tmp_path / "absent"])
+    (tmp_path / "file").touch()
+    with pytest.raises(hw.HeaderError, match="/file' is no directory"):
+        hw.compile("int f(int x) { return x; }", include_dirs=[tmp_path / "file"])
+
+
+@pytest.mark.parametrize("source", ["", " \n"])
+def test_an_empty_source_is_said_to_be_empty(source: str) -> None:
+    with pytest.raises(ValueError, match="nothing to compile: the source is empty"):
+        hw.compile(source)
+
+
+@pytest.mark.parametrize(
+    ("declaration", "hint"),
+    [
+        ("int put(FILE *file);", r"'FILE' comes from .* with headers=\[\"stdio.h\"\]$"),
+        ("int f(uint32_t x);", r"headers=\[\"stdint.h\"\]$"),
+        ("int f(surface *s);", r"headers=\[\"stdio.h\"\] or its like$"),
+    ],
+)
+def test_an_unknown_type_says_how_to_include_its_header(
+    tmp_path: Path, declaration: str, hint: str
+) -> None:
+    (tmp_path / "needy.h").write_text(declaration + "\n", encoding="utf-8")
+    with pytest.raises(hw.HeaderError, match=hint):
+        hw.load("m", tmp_path / "needy.h")

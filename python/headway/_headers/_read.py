@@ -19,6 +19,16 @@ from headway._headers._types import Record, Types
 from headway._headers._unit import ERROR, PREPROCESSING_RECORD, SKIP_BODIES, Diagnostic, Unit
 
 _NOT_FOUND = re.compile(r"'([^']+)' file not found")
+_UNKNOWN = re.compile(r"unknown type name '(\w+)'")
+_DECLARED_IN = {
+    **dict.fromkeys(("size_t", "ptrdiff_t", "wchar_t", "max_align_t"), "stddef.h"),
+    **dict.fromkeys((f"{u}int{n}_t" for u in ("", "u") for n in (8, 16, 32, 64)), "stdint.h"),
+    **dict.fromkeys(("intptr_t", "uintptr_t", "intmax_t", "uintmax_t"), "stdint.h"),
+    **dict.fromkeys(("ssize_t", "off_t", "pid_t", "uid_t", "gid_t", "mode_t", "u_char", "u_int",
+                     "ushort", "uint", "ulong"), "sys/types.h"),
+    **dict.fromkeys(("time_t", "clock_t"), "time.h"),
+    "FILE": "stdio.h", "bool": "stdbool.h", "va_list": "stdarg.h", "jmp_buf": "setjmp.h",
+}  # fmt: skip
 _OWN_BELOW = ("bits", "asm", "asm-generic", "linux")  # where libc keeps parts of its headers
 
 
@@ -113,6 +123,13 @@ def _explain(errors: Sequence[Diagnostic], request: Request) -> str:
     absent = _NOT_FOUND.search(errors[0].message)
     if absent:
         text += "\n" + missing(absent[1], request.search.directories)
+    unknown = next(filter(None, (_UNKNOWN.search(error.message) for error in errors)), None)
+    if unknown and request.source is None:
+        text += (
+            f"\n{unknown[1]!r} comes from a header that this one does not include; include it before "
+            f'with headers=["{_DECLARED_IN.get(unknown[1], "stdio.h")}"]'
+            f"{'' if unknown[1] in _DECLARED_IN else ' or its like'}"
+        )
     return text
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import headway
 from headway._headers._search import Search
 
-FORMAT = 4  # of the records and the cache; raised when either changes
+FORMAT = 5  # of the records and the cache; raised when either changes
 
 _PATH_OPTIONS = ("-I", "-isystem", "-iquote", "-idirafter", "-include")
 
