@@ -221,9 +221,9 @@ def test_after_an_exception_c_gets_on_error_and_python_is_not_entered(m: ModuleT
         calls.append(i)
         raise ValueError
 
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         m.rows(lambda *args: bad(1))
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         m.each(5, bad)
     assert calls == [1, 0]
     compared = []
@@ -517,10 +517,13 @@ def test_another_callback_in_its_place_lets_go_of_the_first(m: ModuleType) -> No
 
 def test_a_callback_that_refers_to_its_struct_is_collected(m: ModuleType) -> None:
     before = _core.live_objects()
-    job = m.job(id=3)
-    job.f = lambda x: x + job.id
-    assert m.run(job, 1.0) == 4
-    del job
+
+    def run() -> float:
+        job = m.job(id=3)
+        job.f = lambda x: x + job.id
+        return float(m.run(job, 1.0))
+
+    assert run() == 4
     gc.collect()
     assert _core.live_objects() == before
 
@@ -569,10 +572,13 @@ def test_a_callback_kept_by_a_handle_lives_as_long_as_the_handle(m: ModuleType) 
 
 def test_a_handle_that_is_collected_lets_go_of_its_callbacks(m: ModuleType) -> None:
     before = _core.live_objects()
-    server = m.server_new()
-    m.server_on(server, lambda x: x + bool(server))
-    assert m.server_fire(server, 1) == 2
-    del server
+
+    def fire() -> int:
+        server = m.server_new()
+        m.server_on(server, lambda x: x + bool(server))
+        return int(m.server_fire(server, 1))
+
+    assert fire() == 2
     gc.collect()
     assert _core.live_objects() == before
 

@@ -236,7 +236,7 @@ def test_every_use_of_a_freed_handle_is_refused(m: ModuleType) -> None:
         lambda: p.__setitem__(0, (1, 2)),
         lambda: view.x,
         lambda: setattr(view, "x", 1),
-        lambda: view == view,
+        lambda: view == m.point(),
         lambda: memoryview(view),
         lambda: m.point(view),
         lambda: further[0],
@@ -252,7 +252,8 @@ def test_every_use_of_a_freed_handle_is_refused(m: ModuleType) -> None:
         with pytest.raises(hw.UseAfterFreeError, match="was freed already"):
             use()
             pytest.fail(f"use {i} was not refused")
-    assert isinstance(pytest.raises(hw.UseAfterFreeError, uses[0]).value, ReferenceError)
+    with pytest.raises(ReferenceError):
+        uses[0]()
     assert "freed" in repr(view)
     assert hw.sizeof(hw.typeof(view)) == 24
 
@@ -292,7 +293,7 @@ def test_children_are_freed_before_their_parent(m: ModuleType) -> None:
 
 
 def test_closing_a_parent_frees_its_children_first(m: ModuleType) -> None:
-    for close in (lambda d: d.close(), lambda d: m.db_close(d)):
+    for close in (lambda d: d.close(), m.db_close):
         m.forget()
         d = m.db_open("abc")
         first, second = m.stmt_make(d, 1), m.stmt_make(d, 2)

@@ -438,6 +438,19 @@ static int check_layout(CType *t, size_t size)
     return 0;
 }
 
+static void forget_fields(CType *t)
+{
+    Py_CLEAR(t->types);
+    Py_CLEAR(t->names);
+    Py_CLEAR(t->lookup);
+    Py_CLEAR(t->callbacks);
+    PyMem_Free(t->fields);
+    PyMem_Free(t->members);
+    t->fields = NULL;
+    t->members = NULL;
+    t->n_members = 0;
+}
+
 static PyObject *complete(PyObject *self, PyObject *args)
 {
     CType *t = (CType *)self;
@@ -467,8 +480,10 @@ static PyObject *complete(PyObject *self, PyObject *args)
     }
     failed = failed || fill_fields(t, fields) < 0 || check_layout(t, (size_t)size) < 0;
     Py_DECREF(fields);
-    if (failed)
+    if (failed) {
+        forget_fields(t);
         return NULL;
+    }
     t->c.size = (size_t)size;
     t->c.align = (size_t)align;
     t->c.packed = packed;
