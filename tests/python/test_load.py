@@ -927,3 +927,31 @@ def test_an_unknown_type_says_how_to_include_its_header(
     (tmp_path / "needy.h").write_text(declaration + "\n", encoding="utf-8")
     with pytest.raises(hw.HeaderError, match=hint):
         hw.load("m", tmp_path / "needy.h")
+
+
+# ---- macros that name functions ------------------------------------------------------------------
+
+
+def test_a_macro_that_names_a_function_is_that_function(
+    library: Callable[..., ModuleType],
+) -> None:
+    m = library(
+        "#define JOIN_(a, b) a ## b\n#define JOIN(a, b) JOIN_(a, b)\n"
+        "double twice_8(double x);\ndouble (*choose(int i))(double x);\n"
+        "#define plain twice_8\n#define joined JOIN(twice_, 8)\n#define address (&twice_8)\n"
+        "#define chosen choose(1)\n#define other ((double (*)(int)) twice_8)\n",
+        "double twice_8(double x) { return 2 * x; }\n"
+        "double (*choose(int i))(double x) { return i ? twice_8 : 0; }\n",
+    )
+    assert [m.plain(2.0), m.joined(2.0), m.address(2.0)] == [4.0] * 3
+    assert list(m.joined(np.arange(3.0))) == [0, 2, 4]
+    assert {"plain", "joined"} <= set(dir(m))
+    for name in ("chosen", "other"):
+        with pytest.raises(AttributeError, match="run time only"):
+            getattr(m, name)
+
+
+@pytest.mark.skipif(not have("pcre2.h"), reason="pcre2.h is not installed")
+def test_pcre2_is_called_by_its_general_names() -> None:
+    m = hw.load("pcre2-8", "pcre2.h", defines={"PCRE2_CODE_UNIT_WIDTH": 8})
+    assert m.pcre2_match.address == m.pcre2_match_8.address

@@ -32,6 +32,9 @@ _TYPE = "typedef {m} __headway_q{i};"
 _RANGE = "__auto_type __headway_q{i} = (({m}) == (double)({m}) || ({m}) != ({m}));"
 # The error about an initialiser such as (open_library(), 5): its value is known all the same.
 _NO_CONSTANT = "initializer element is not a compile-time constant"
+# What may stand around the name of a function that remains the name of that function.
+_PLAIN = (CursorKind.UNEXPOSED_EXPRESSION, CursorKind.PARENTHESES, CursorKind.INTEGER,
+          CursorKind.OPERATOR)  # fmt: skip
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _OF_PLACE = {"__LINE__", "__FILE__", "__COUNTER__", "__DATE__", "__TIME__", "__TIMESTAMP__",
              "__BASE_FILE__", "__FILE_NAME__", "__INCLUDE_LEVEL__"}  # fmt: skip
@@ -232,6 +235,8 @@ class Evaluator:
         if type_[0] == "bad" or (isinstance(type_, str) and type_.endswith("_Complex")):
             kind = type_ if isinstance(type_, str) else type_[1]
             self._reasons[name] = f"a macro that is neither an integer, a float nor text: {kind}"
+        elif type_[0] == "ptr" and self._is_function(name, unit, cursor):
+            return
         elif type_[0] == "ptr":
             if type_[1] == "char":
                 self._further.append((name, _STRING, self._string))
@@ -241,6 +246,23 @@ class Evaluator:
             self._further.append((name, _RANGE, self._range))
         elif isinstance(value, int | float):
             self._keep(name, value)
+
+    def _is_function(self, name: str, unit: Unit, variable: Cursor) -> bool:
+        """Record a macro whose expansion is the name of a function, ``JOIN(match_, 8)``."""
+        clang, named = unit.clang, []
+        pending = clang.children(variable)
+        while pending:
+            cursor = pending.pop()
+            if cursor.kind == CursorKind.REFERENCE:
+                named.append(clang.text(clang.getCursorSpelling(cursor)))
+            elif cursor.kind not in _PLAIN:
+                return False
+            pending += clang.children(cursor)
+        record = self._ordinary.get(named[0]) if len(named) == 1 else None
+        if record is None or record["k"] != "function":
+            return False
+        self.records[name] = {**record, "name": name}
+        return True
 
     def _string(self, name: str, answer: Answer | None, _error: str) -> None:
         """Characters: the array type tells the length, zero bytes inside included."""
