@@ -111,6 +111,11 @@ _LAZY = {
     "close": "_memory",
 }
 
+if "HEADWAY_NUM_THREADS" in _os.environ:
+    from headway._threads import warn_if_ignored as _warn_if_ignored
+
+    _warn_if_ignored()
+
 
 def include_dir() -> str:
     """The directory to give a C compiler for ``headway/annotate.h``."""

@@ -3,10 +3,33 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from headway import _core
+
+VARIABLE, MOST = "HEADWAY_NUM_THREADS", 1024
+
+
+def ignored() -> str | None:
+    """The value of ``HEADWAY_NUM_THREADS`` where it is no number of threads; None where it is."""
+    text = os.environ.get(VARIABLE, "").strip()
+    fine = not text or (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST)
+    return None if fine else text
+
+
+def warn_if_ignored() -> None:
+    """Warn of a value that the library passes over."""
+    text = ignored()
+    if text is not None:
+        warnings.warn(
+            f"{VARIABLE}={text} is ignored: expected a number from 1 to {MOST}; "
+            f"maps use {_core.get_num_threads()} threads",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 @contextmanager

@@ -336,3 +336,36 @@ def test_demo_measures_every_way_and_draws_a_picture(
     assert all(line["per_element"] > 0 for line in beta["lines"] + matmul["lines"])
     assert all("not on this machine" not in line["result"] for line in found["libraries"])
     assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+# ---- the number of threads -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["abc", "-3", "0", "1025", "2.5", "٣"])
+def test_a_number_of_threads_that_is_none_is_warned_of(
+    python_environment: dict[str, str], given: str
+) -> None:
+    environment = {**python_environment, "HEADWAY_NUM_THREADS": given, "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        [sys.executable, "-m", "headway", "info"],
+        env=environment, capture_output=True, encoding="utf-8", check=True,
+    )  # fmt: skip
+    assert done.stderr.count("RuntimeWarning") == 1
+    assert (
+        f"HEADWAY_NUM_THREADS={given} is ignored: expected a number from 1 to 1024" in done.stderr
+    )
+    assert "ignored" in done.stdout
+
+
+@pytest.mark.parametrize("given", ["", " 3 ", "1024"])
+def test_a_number_of_threads_is_taken_without_a_word(
+    python_environment: dict[str, str], given: str
+) -> None:
+    program = "import headway, sys; print(headway.get_num_threads())"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env={**python_environment, "HEADWAY_NUM_THREADS": given},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert not given or int(done.stdout) == int(given)

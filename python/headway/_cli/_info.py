@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import headway as hw
-from headway import _core, _toolchain, _vector
+from headway import _core, _threads, _toolchain, _vector
 from headway._cli._cache import contents
 from headway._cli._output import console, print_json, size
 from headway._errors import CompileError
@@ -116,6 +116,7 @@ def gather() -> dict[str, Any]:
         "threads": {
             "used": hw.get_num_threads(),
             "HEADWAY_NUM_THREADS": os.environ.get("HEADWAY_NUM_THREADS"),
+            "ignored": _threads.ignored() is not None,
         },
         "compilers": {name: compiler(name) for name in ("gcc", "clang")},
         "compile": used_compiler(),
@@ -135,6 +136,9 @@ def show(json: bool) -> None:
     processor, threads, cache = found["processor"], found["threads"], found["cache"]
     limit = f"{processor['quota']} processors" if processor["quota"] else "no limit"
     asked = threads["HEADWAY_NUM_THREADS"]
+    if asked:
+        ignored = ", ignored: expected a number from 1 to 1024" if threads["ignored"] else ""
+        asked = f" (HEADWAY_NUM_THREADS={asked}{ignored})"
     rows = [
         *((name, value or "not installed") for name, value in found["versions"].items()),
         ("package", found["package"]),
@@ -143,7 +147,7 @@ def show(json: bool) -> None:
         ("cores", f"{processor['cores']}; {processor['affinity']} in the affinity mask; "
                   f"control group: {limit}"),
         ("SIMD", " ".join(processor["simd"]) or "none known"),
-        ("threads", f"{threads['used']}" + (f" (HEADWAY_NUM_THREADS={asked})" if asked else "")),
+        ("threads", f"{threads['used']}{asked or ''}"),
         *((name, value or "not found") for name, value in found["compilers"].items()),
         ("hw.compile", found["compile"] or "no compiler"),
         ("vector math", found["sleef"] or "not found: apt-get install libsleef3"),
