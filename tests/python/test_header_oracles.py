@@ -260,6 +260,19 @@ def test_macros_have_the_values_the_compiler_sees(
     assert wrong == []
 
 
+# ---- with gcc's headers --------------------------------------------------------------------------
+
+
+def test_headers_are_read_where_there_is_gcc_and_no_clang(
+    any_header: str, real_header: Callable[[str], Declarations], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version, gcc = max(_search._gcc_headers("/usr/lib"))
+    assert version
+    monkeypatch.setattr(_search, "resource_dir", lambda: gcc)
+    found = _headers.read([any_header], include_dirs=directories(any_header), cache=False)
+    assert set(real_header(any_header).listed) <= set(found.names())
+
+
 # ---- without a compiler's headers ---------------------------------------------------------------
 
 

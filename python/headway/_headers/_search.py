@@ -2,9 +2,9 @@
 """Where headers are looked for: an explicit list, so that every look-up is known.
 
 libclang runs with ``-nostdinc``. In this order: the user's ``include_dirs``, the directories of
-``CPATH`` and ``C_INCLUDE_PATH``, a compiler's own headers (clang's, else gcc's, else the few that
-ship with Headway), ``/usr/local/include``, the multiarch directory, ``/usr/include``, and Headway's
-``annotate.h``.
+``CPATH`` and ``C_INCLUDE_PATH``, clang's own headers or the few that ship with Headway,
+``/usr/local/include``, the multiarch directory, ``/usr/include``, gcc's own headers where there are
+none of clang's, and Headway's ``annotate.h``.
 """
 
 from __future__ import annotations
@@ -95,7 +95,11 @@ class Search:
         user = [os.path.abspath(os.fspath(path)) for path in include_dirs]
         user += _from_environment("CPATH")
         shared = system_dirs()
-        system = [*_from_environment("C_INCLUDE_PATH"), resource_dir(), *shared]
+        builtin = resource_dir()
+        system = [*_from_environment("C_INCLUDE_PATH"), builtin, *shared]
+        if "/clang/" not in builtin:
+            # made for libclang, which gcc's are not; those serve where nobody else has a header
+            system = [*_from_environment("C_INCLUDE_PATH"), FREESTANDING, *shared, builtin]
         if os.path.isdir(INCLUDE):
             system.append(INCLUDE)
         self.user = tuple(dict.fromkeys(user))
