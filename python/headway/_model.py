@@ -7,6 +7,8 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any
 
+EMPTY_MACRO = "a macro that stands for nothing"  # why a macro without a body is not bound
+
 
 class Role(enum.IntEnum):
     """What a C parameter is to the Python caller."""

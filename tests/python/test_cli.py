@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from headway import _cachedir
+from headway._bench import _demo
 from headway._cli import main
 
 VERBS = ("load", "demo", "bench", "info", "cache")
@@ -369,3 +370,55 @@ def test_a_number_of_threads_is_taken_without_a_word(
     )  # fmt: skip
     assert done.stderr == ""
     assert not given or int(done.stdout) == int(given)
+
+
+# ---- what is said on the way ---------------------------------------------------------------------
+
+
+def test_without_words_the_help_is_printed(run: Run) -> None:
+    status, out, err = run()
+    assert (status, err) == (0, "")
+    assert "Usage" in out and "demo" in out
+
+
+@pytest.mark.parametrize("place", ["absent/demo.png", "."])
+def test_demo_looks_at_the_output_before_it_measures(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setattr(_demo, "libraries", lambda: pytest.fail("it began"))
+    status, _, err = run("demo", "--output", str(tmp_path / place))
+    assert status == 2
+    assert "--output" in err and "directory" in err
+
+
+def test_advice_is_in_the_commands_words(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "needy.h").write_text("int put(FILE *file);\n", encoding="utf-8")
+    status, _, err = run("load", "m", str(tmp_path / "needy.h"))
+    assert status == 1 and "--include stdio.h" in err and "headers=" not in err
+    assert run("load", "-", str(tmp_path / "needy.h"), "--include", "stdio.h")[0] == 0
+    _, _, err = run("load", "m", "no/such.h")
+    assert "-I DIRECTORY" in err and "--pkg-config PACKAGE" in err and "include_dirs" not in err
+    _, _, err = run("load", "m", "math.h", "-I", str(tmp_path / "absent"))
+    assert "-I: " in err and "does not exist" in err
+
+
+def test_the_table_says_each_thing_once(run: Run, tmp_path: Path, shapes: tuple[str, str]) -> None:
+    header = tmp_path / "guarded.h"
+    header.write_text(
+        f'#ifndef GUARDED_H\n#define GUARDED_H\n#define API\n#include "{shapes[1]}"\n'
+        "struct lone { int x; };\nAPI void old();\ndouble gone(void);\n#endif\n",
+        encoding="utf-8",
+    )
+    status, out, _ = run("load", shapes[0], str(header))
+    assert status == 0
+    assert "struct struct" not in out and "refused" not in out and "is not bound:" not in out
+    assert "include guards: API, GUARDED_H" in out
+    table = json.loads(run("load", shapes[0], str(header), "--json")[1])["names"]
+    (gone,) = [row for row in table if row["name"] == "gone"]
+    assert gone["reason"].startswith("the header declares it")
+
+
+def test_a_pattern_that_matches_nothing_says_so(run: Run, shapes: tuple[str, str]) -> None:
+    status, out, _ = run("load", *shapes, "--match", "nothing*")
+    assert status == 0 and "'nothing*' matches nothing that dir() lists" in out
+    assert "matches nothing" not in run("load", *shapes, "--match", "add")[1]

@@ -7,10 +7,18 @@ that ``headway --help`` imports neither NumPy nor libclang.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+
+_OPTIONS = {  # from what Headway's messages advise to the options that say the same
+    r"\binclude_dirs=\[\.\.\.\]": "-I DIRECTORY",
+    r"\binclude_dirs: ": "-I: ",
+    r"\bpkg_config=(\.\.\.)?": "--pkg-config PACKAGE",
+    r'\bheaders=\["([^"]+)"\]': r"--include \1",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from headway._cli._app import app
     from headway._errors import HeadwayError
 
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         status = app(words, prog_name="headway", standalone_mode=False)
     except TyperException as error:
@@ -34,8 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Abort, KeyboardInterrupt):
         return _fail("interrupted", INTERRUPTED)
     except (HeadwayError, OSError) as error:
-        return _fail(str(error), FAILURE)
+        return _fail(_as_options(str(error)), FAILURE)
     return status if isinstance(status, int) else 0
+
+
+def _as_options(message: str) -> str:
+    """A message whose advice is in Python's words, in the command's."""
+    for python, option in _OPTIONS.items():
+        message = re.sub(python, option, message)
+    return message
 
 
 def _fail(message: str, status: int) -> int:

@@ -7,6 +7,8 @@ import dataclasses
 import importlib.util
 from pathlib import Path
 
+from typer import BadParameter
+
 from headway._bench import _demo
 from headway._bench._peers import Missing, Peers
 from headway._bench._report import duration
@@ -16,6 +18,10 @@ from headway._cli._output import console, print_json, progress
 
 def run(output: Path, seconds: float, json: bool) -> None:
     """Runs the demonstration."""
+    if not output.absolute().parent.is_dir():
+        raise BadParameter(f"--output: there is no directory {str(output.parent)!r}")
+    if output.is_dir():
+        raise BadParameter(f"--output: {str(output)!r} is a directory; name a file in it")
     out = console()
     with progress() as show:
         show("loading libraries", 0)

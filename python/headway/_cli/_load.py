@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import headway as hw
 from headway._cli._output import console, print_json, progress
+from headway._model import EMPTY_MACRO
 from headway._module import Loaded, Row, loaded
 
 
@@ -49,6 +51,9 @@ def show(
         print_json({"library": library, "headers": list(headers), "names": rows})
     else:
         _print(rows, f"{library}: {', '.join(headers)}")
+        if match is not None and not rows:
+            place = "the headers declare" if everything else "dir() lists; --all looks further"
+            console().print(f"{match!r} matches nothing that {place}", markup=False)
 
 
 def definition(text: str) -> tuple[str, str | None]:
@@ -61,7 +66,8 @@ def describe(behind: Loaded, row: Row) -> dict[str, Any]:
     """One row for the table and for JSON."""
     described: dict[str, Any] = {"name": row.name, "kind": row.kind, "bound": row.bound}
     if not row.bound:
-        described["reason"] = row.text.removeprefix(f"{behind.name}.{row.name} is not bound: ")
+        prefix = rf"{re.escape(behind.name)}\.{re.escape(row.name)}(?: is not bound)?: "
+        described["reason"] = re.sub(rf"^{prefix}", "", row.text)
         return described
     described["c"] = row.text
     if row.kind == "function":
@@ -96,11 +102,14 @@ def _print(rows: Sequence[dict[str, Any]], title: str) -> None:
         for name, note in notes:
             out.print(Text(f"  {name}: {note}"))
     refused = [row for row in rows if not row["bound"]]
-    if refused:
-        table = Table("name", "kind", "why it is not bound", title="Not bound",
-                      title_justify="left")  # fmt: skip
-        for row in refused:
-            table.add_row(row["name"], row["kind"], Text(row["reason"]))
+    empty = [row["name"] for row in refused if row["reason"] == EMPTY_MACRO]
+    told = [row for row in refused if row["reason"] != EMPTY_MACRO]
+    if told:
+        table = Table("name", "why it is not bound", title="Not bound", title_justify="left")
+        for row in told:
+            table.add_row(row["name"], Text(row["reason"]))
         out.print()
         out.print(table)
+    if empty:
+        out.print(Text(f"\nMacros that stand for nothing, as include guards: {', '.join(empty)}"))
     out.print(f"\n{len(bound)} bound, {len(refused)} not")

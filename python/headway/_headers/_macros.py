@@ -16,6 +16,7 @@ from headway._headers._declare import evaluate
 from headway._headers._libclang import Cursor, CursorKind
 from headway._headers._types import Encoded, Record, Types
 from headway._headers._unit import ERROR, Unit
+from headway._model import EMPTY_MACRO
 
 _BODY_TOKEN = re.compile(
     r"[A-Za-z_]\w*|[()\[\]{}]|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|[0-9.][\w.]*|\S", re.DOTALL
@@ -140,7 +141,7 @@ class Evaluator:
         if macro.function_like:
             return "a function-like macro, which only C code can use"
         if not macro.body:
-            return "a macro that stands for nothing"
+            return EMPTY_MACRO
         tokens = set(macro.tokens)
         depth: list[str] = []
         balanced = True
