@@ -201,7 +201,9 @@ def test_a_syntax_error_shows_place_and_line(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{tmp_path}/wrong.h:2:7: error: unknown type name 'unknown_t'\n"
         "    int g(unknown_t x);\n"
-        "          ^"
+        "          ^\n"
+        "'unknown_t' comes from a header that this one does not include; include it before with "
+        'headers=["stdio.h"] or its like'
     )
     with pytest.raises(HeaderError, match=r"<source>:1:\d+: error"):
         read("int f(;")
