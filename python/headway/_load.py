@@ -60,6 +60,26 @@ def load(
     LibraryError, HeaderError, AnnotationError
         What was not found or not understood, where it was looked for and what to do.
 
+    Notes
+    -----
+    The words of annotations, under the name or index of a parameter (``"callback.2"`` for one of a
+    callback's), separated by commas; docs/annotations.md has them all with examples.
+
+    =========================== ====================================================
+    in, out, inout              which way data goes; an ``in`` may be read-only
+    size=n, size=[m][k]         an array of that many elements
+    capacity=n, length=n        at most n elements are written; n of them were
+    owned=fn, consumed          freed by fn; freed by this function
+    borrowed, keeps=p           not freed; keeps the handle p alive
+    nullable, bytes, error      None is NULL; bytes, not text; text of the exception
+    context=p, on_error=value   a callback's void *; what C gets after an exception
+    call, keep, keep=p          how long C uses a callback: this call, always, as p
+    =========================== ====================================================
+
+    Under ``return``: ``status(0)``, ``status(>=0)``, ``status(nonnull)``, ``status(errno)``,
+    ``status(0, message=fn)``, and owned, borrowed, keeps, nullable, bytes. Of the function itself:
+    ``serial``, ``lock=name``, ``split=n``, ``gil=keep``, ``gil=release``, ``name=python_name``.
+
     Examples
     --------
     >>> import headway as hw

@@ -144,10 +144,19 @@ def tokens(text: str, allowed: tuple[str, ...], place: Place) -> dict[str, str]:
         if match is None or word not in allowed:
             raise place.fail(
                 f"unknown word {word!r}; allowed here are {', '.join(allowed)}"
-                f"{nearest(word, list(allowed))}"
+                f"{_status_meant(part, allowed) or nearest(word, list(allowed))}"
             )
         words[word] = value_of(word, part[match.end() :].strip(), place)
     return words
+
+
+def _status_meant(part: str, allowed: tuple[str, ...]) -> str:
+    """How to write what stands inside ``status(...)`` and was written without it."""
+    if not re.match(r"(?:nonnull|errno)\Z|message\s*=|[-+\d=!<>]", part):
+        return ""
+    inside = f"0, {part}" if part.startswith("message") else part
+    where = "" if "status" in allowed else " for the return value"
+    return f"; did you mean status({inside}){where}?"
 
 
 def value_of(word: str, rest: str, place: Place) -> str:

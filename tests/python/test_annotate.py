@@ -358,3 +358,34 @@ def test_constants_are_numbers_or_names_of_the_header() -> None:
     assert [constant(records.get, t) for t in ("3", "0x10", "1.5", "N", "f", "g")] == [
         3, 16, 1.5, 7, None, None,
     ]  # fmt: skip
+
+
+# ---- finding the words ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "said"),
+    [
+        ("return", "nonnull", r"did you mean status\(nonnull\)\?"),
+        ("return", "errno", r"did you mean status\(errno\)\?"),
+        ("return", "0", r"did you mean status\(0\)\?"),
+        ("return", ">=0", r"did you mean status\(>=0\)\?"),
+        ("return", "message=why", r"did you mean status\(0, message=why\)\?"),
+        ("x", "nonnull", r"did you mean status\(nonnull\) for the return value\?"),
+    ],
+)
+def test_what_belongs_in_status_is_told_so(path: str, text: str, said: str) -> None:
+    record = {"name": "f", "params": [{"name": "x", "type": "int"}], "words": ""}
+    with pytest.raises(AnnotationError, match=said):
+        function_words(record, {path: text})
+
+
+def test_every_word_is_documented() -> None:
+    from headway import _words, load
+
+    page = (Path(__file__).parents[2] / "docs" / "annotations.md").read_text(encoding="utf-8")
+    for words in (_words.PARAM, _words.RESULT, _words.FUNCTION):
+        for word in words:
+            assert f"`{word}" in page, word
+            if word not in ("keep_gil", "release_gil"):
+                assert word in (load.__doc__ or ""), word
