@@ -30,9 +30,9 @@ class Suite(StrEnum):
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from headway import __version__
 
-        typer.echo(f"headway {version('headway')}")
+        typer.echo(f"headway {__version__}")
         raise typer.Exit
 
 

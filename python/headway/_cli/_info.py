@@ -97,7 +97,7 @@ def gather() -> dict[str, Any]:
     affinity, quota = _core.cpus()
     return {
         "versions": {
-            "headway": version("headway"),
+            "headway": hw.__version__,
             "python": f"{platform.python_implementation()} {sys.version.split()[0]} "
             f"({sys.executable})",
             "numpy": version("numpy"),
