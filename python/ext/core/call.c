@@ -3,6 +3,8 @@
  * Calls, from the fastest to the most general entry point:
  *
  *   call_d1 .. call_d4   doubles in, a double out, every argument a float
+ *   call_pointer         one pointer: a string, a struct or an array as C needs it
+ *   call_vector          one array as C needs it, with its size
  *   call_simple          plain values and pointers in: converted by table
  *   call_sized           numbers and sized input arrays that are as C needs them
  *   call_full            arrays, outputs, sizes, status, ownership, keywords (full.c)
@@ -277,11 +279,90 @@ static bool all_doubles(const Function *f)
     return doubles && !f->release_gil;
 }
 
+/* ---- one pointer, and one array with its size ----------------------------------------------- */
+
+/* A call whose arguments are at most two integers or pointers, without slots. */
+static inline void call_two(const Function *f, int64_t a, int64_t b, hw_value *v)
+{
+    switch (f->result->c.kind) {
+    case HW_DOUBLE: v->d = ((double (*)(int64_t, int64_t))f->fn)(a, b); break;
+    case HW_INT: v->i = (int)((int64_t(*)(int64_t, int64_t))f->fn)(a, b); break;
+    default: v->i = ((int64_t(*)(int64_t, int64_t))f->fn)(a, b); break;
+    }
+}
+
+/* call_two serves the result: the kinds that need no cutting, and int. */
+static bool is_plain_result(const Function *f)
+{
+    hw_kind r = f->result->c.kind;
+    return f->plan.route == HW_ROUTE_REGISTER &&
+           (r == HW_VOID || r == HW_DOUBLE || r == HW_INT || r == HW_POINTER ||
+            (hw_kind_is_integer(r) && f->result->c.size == sizeof(int64_t)));
+}
+
+static inline PyObject *finish_two(Function *f, int64_t a, int64_t b)
+{
+    Frame frame;
+    hw_value v;
+    frame_push(&frame, f->state);
+    if (f->release_gil)
+        frame.saved = PyEval_SaveThread();
+    call_two(f, a, b, &v);
+    frame_pop(&frame);
+    if (frame.saved)
+        PyEval_RestoreThread(frame.saved);
+    if (!HW_LIKELY(!frame.error))
+        return raise_callback_error(&frame);
+    if (f->result->c.kind == HW_DOUBLE)
+        return PyFloat_FromDouble(v.d);
+    if (f->result_is_text)
+        return string_from_c(v.p);
+    return convert_from_value(f->result, &v);
+}
+
+static PyObject *call_pointer(PyObject *self, PyObject *const *args, size_t nargsf,
+                              PyObject *kwnames)
+{
+    Function *f = (Function *)self;
+    void *p;
+    if (PyVectorcall_NARGS(nargsf) == 1 && !kwnames && fast_pointer(f, &f->params[0], args[0], &p))
+        return finish_two(f, (int64_t)(intptr_t)p, 0);
+    return call_simple(self, args, nargsf, kwnames);
+}
+
+static PyObject *call_vector(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Function *f = (Function *)self;
+    int at = f->args[0];
+    const Param *p = &f->params[at];
+    const hw_numpy_hooks *numpy = f->state->numpy;
+    hw_ndview view;
+    if (PyVectorcall_NARGS(nargsf) == 1 && !kwnames && numpy &&
+        Py_TYPE(args[0]) == numpy->ndarray && numpy->view(args[0], &view) && view.ndim == 1 &&
+        view.contiguous && view.kind == p->element_kind &&
+        (view.writable || p->type->c.target_const) &&
+        fits_kind(f->params[1 - at].type->c.kind, view.shape[0])) {
+        int64_t data = (int64_t)(intptr_t)view.data, n = view.shape[0];
+        return at == 0 ? finish_two(f, data, n) : finish_two(f, n, data);
+    }
+    return call_sized(self, args, nargsf, kwnames);
+}
+
+/* One array of one dimension, and that. */
+static bool is_array_and_size(const Function *f)
+{
+    return f->n_params == 2 && f->n_args == 1 && f->n_dims == 1 && f->dims[0].fixed < 0 &&
+           f->params[f->args[0]].n_dims == 1 && f->dims[0].param == 1 - f->args[0] &&
+           is_plain_result(f);
+}
+
 vectorcallfunc call_choose(const Function *f)
 {
     static const vectorcallfunc doubles[] = {call_d1, call_d2, call_d3, call_d4};
     if (!f->simple)
-        return is_sized(f) ? call_sized : call_full;
+        return !is_sized(f) ? call_full : is_array_and_size(f) ? call_vector : call_sized;
+    if (f->n_params == 1 && f->params[0].element && is_plain_result(f))
+        return call_pointer;
     if (f->n_params >= 1 && f->n_params <= 4 && all_doubles(f))
         return doubles[f->n_params - 1];
     return call_simple;

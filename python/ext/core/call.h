@@ -9,9 +9,8 @@
 
 #include "core.h"
 
-/* Opens a call: callbacks on this thread belong to it from here on. The thread need not hold the
- * GIL. */
-static inline void frame_open(Frame *frame, State *state)
+/* Opens a call: callbacks on this thread belong to it from here on. */
+static inline void frame_push(Frame *frame, State *state)
 {
     frame->previous = hw_thread.top;
     frame->saved = NULL;
@@ -20,20 +19,14 @@ static inline void frame_open(Frame *frame, State *state)
     hw_thread.top = frame;
 }
 
-/* The same, with the GIL. */
-static inline void frame_push(Frame *frame, State *state)
-{
-#if PY_VERSION_HEX < 0x030C0000
-    hw_thread.attached = _PyThreadState_UncheckedGet();
-#endif
-    frame_open(frame, state);
-}
-
 /* Right after the C function returned, before anything else may set errno. */
 static inline void frame_pop(Frame *frame)
 {
-    hw_thread.saved_errno = errno;
-    hw_thread.top = frame->previous;
+    Thread *thread = &hw_thread;
+    if (!thread->errno_here)
+        thread->errno_here = &errno; /* where it lies never changes in a thread: no call to ask */
+    thread->saved_errno = *thread->errno_here;
+    thread->top = frame->previous;
 }
 
 /* Takes the function's lock, never waiting for it with the GIL, and lets the GIL go if asked to. */

@@ -309,6 +309,7 @@ static int read_spec(Callback *cb, PyObject *spec)
 PyObject *callback_new(CType *function, PyObject *callable, PyObject *spec, hw_fn *code)
 {
     State *state = function->state;
+    thread_attached();
     Callback *cb = PyObject_GC_New(Callback, state->callback_type);
     if (!cb)
         return NULL;

@@ -118,14 +118,23 @@ typedef hw_frame Frame; /* hooks.h */
 
 typedef struct Thread {
     Frame *top;
+    int *errno_here;
     int saved_errno;
 #if PY_VERSION_HEX < 0x030C0000
-    PyThreadState *attached; /* the thread state of this thread that last held the GIL in a call */
+    PyThreadState *attached; /* this thread's, as of the last callback it made or general call */
 #endif
     unsigned threads; /* hw.threads(n) in force on this thread; 0: the pool's number */
 } Thread;
 
 extern _Thread_local Thread hw_thread __attribute__((tls_model("initial-exec")));
+
+/* Notes this thread's state, with the GIL; 3.11 has no other way to know it in a sub-interpreter. */
+static inline void thread_attached(void)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    hw_thread.attached = _PyThreadState_UncheckedGet();
+#endif
+}
 
 /* ---- C types -------------------------------------------------------------------------------- */
 
@@ -370,6 +379,7 @@ struct Function {
     bool release_gil;
     bool variadic;
     bool result_as_bytes;
+    bool result_is_text; /* char *: a string or None */
     bool silent; /* a status that says nothing on success */
     bool libffi; /* called through libffi even where registers would do: for tests */
     void *lock;  /* pthread_mutex_t, for the life of the process */

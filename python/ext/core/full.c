@@ -837,6 +837,7 @@ PyObject *call_full(PyObject *self, PyObject *const *args, size_t nargsf, PyObje
     memset(c.locals, 0, (size_t)f->n_params * sizeof(Local));
     keep_init(&c.keep);
     c.keep.arguments_live = true;
+    thread_attached();
     if (gather(&c, args, n, kwnames, &extra) == 0) {
         if (must_map(&c, &extra))
             r = refuse_sizes(&c) < 0 ? NULL : map(&c, args, n, kwnames, &extra);

@@ -83,7 +83,7 @@ static int api_set_numpy_hooks(const hw_numpy_hooks *hooks)
     return 0;
 }
 
-static void api_frame_push(hw_frame *frame) { frame_open(frame, numpy_state); }
+static void api_frame_push(hw_frame *frame) { frame_push(frame, numpy_state); }
 static void api_frame_pop(hw_frame *frame) { frame_pop(frame); }
 
 static bool api_frame_raise(hw_frame *frame, PyObject *error)
