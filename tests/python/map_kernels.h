@@ -35,8 +35,7 @@ int most_at_once(void);
 void matmul(size_t m, size_t k, size_t n, const double a[m][k], const double b[k][n],
             double c[m][n]);
 double mean(size_t n, const double x[n]);
-void full_convolve(size_t m, size_t n, const double x[m], const double y[n],
-                   double z[m + n - 1]);
+void full_convolve(size_t m, size_t n, const double x[m], const double y[n], double z[m + n - 1]);
 void edges(size_t n, const double middle[n], double edge[n + 1]);
 void cross(const double a[3], const double b[3], double c[3]);
 void weigh(size_t n, int factor, const int x[n], int y[n]);

@@ -286,8 +286,8 @@ static inline void call_two(const Function *f, int64_t a, int64_t b, hw_value *v
 {
     switch (f->result->c.kind) {
     case HW_DOUBLE: v->d = ((double (*)(int64_t, int64_t))f->fn)(a, b); break;
-    case HW_INT: v->i = (int)((int64_t(*)(int64_t, int64_t))f->fn)(a, b); break;
-    default: v->i = ((int64_t(*)(int64_t, int64_t))f->fn)(a, b); break;
+    case HW_INT: v->i = (int)((int64_t (*)(int64_t, int64_t))f->fn)(a, b); break;
+    default: v->i = ((int64_t (*)(int64_t, int64_t))f->fn)(a, b); break;
     }
 }
 
@@ -330,7 +330,8 @@ static PyObject *call_pointer(PyObject *self, PyObject *const *args, size_t narg
     return call_simple(self, args, nargsf, kwnames);
 }
 
-static PyObject *call_vector(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+static PyObject *call_vector(PyObject *self, PyObject *const *args, size_t nargsf,
+                             PyObject *kwnames)
 {
     Function *f = (Function *)self;
     int at = f->args[0];

@@ -128,7 +128,8 @@ typedef struct Thread {
 
 extern _Thread_local Thread hw_thread __attribute__((tls_model("initial-exec")));
 
-/* Notes this thread's state, with the GIL; 3.11 has no other way to know it in a sub-interpreter. */
+/* Notes this thread's state, with the GIL; 3.11 has no other way to know it in a sub-interpreter.
+ */
 static inline void thread_attached(void)
 {
 #if PY_VERSION_HEX < 0x030C0000
@@ -380,9 +381,9 @@ struct Function {
     bool variadic;
     bool result_as_bytes;
     bool result_is_text; /* char *: a string or None */
-    bool silent; /* a status that says nothing on success */
-    bool libffi; /* called through libffi even where registers would do: for tests */
-    void *lock;  /* pthread_mutex_t, for the life of the process */
+    bool silent;         /* a status that says nothing on success */
+    bool libffi;         /* called through libffi even where registers would do: for tests */
+    void *lock;          /* pthread_mutex_t, for the life of the process */
     hw_mapping *mapping;
     hw_loop_call loop_call;
     hw_loop_param *loop_params;

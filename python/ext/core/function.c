@@ -180,8 +180,7 @@ static bool read_result(Function *f, PyObject *binding)
     f->silent = attr_bool(r, "silent", &failed);
     f->result_owned = attr_function(f->state, r, "owned", &failed);
     f->result_keeps = (int16_t)attr_int(r, "keeps", -1, &failed);
-    f->result_is_text =
-        f->result->c.kind == HW_POINTER && f->result->target->c.kind == HW_CHAR;
+    f->result_is_text = f->result->c.kind == HW_POINTER && f->result->target->c.kind == HW_CHAR;
     f->result_as_bytes = attr_bool(r, "as_bytes", &failed);
     f->consumes = (int16_t)attr_int(binding, "consumes", -1, &failed);
     f->split = (int16_t)attr_int(binding, "split", -1, &failed);
