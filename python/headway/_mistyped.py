@@ -41,7 +41,7 @@ def explain(function: Any, args: Sequence[Any], keywords: Mapping[str, Any]) -> 
             c = binding.result.c if result.param < 0 else binding.params[result.param].c
             return (
                 f"{binding.name}() writes {c}: an output of dtype {np.dtype(result.kind)} does not "
-                f"go into out= of dtype {given.dtype}; pass an array of {_dtype(result.kind)}"
+                f"go into out= of dtype {given.dtype} (by NumPy's rule same_kind); pass an array of {_dtype(result.kind)}"
             )
     return None
 
