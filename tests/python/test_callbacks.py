@@ -749,8 +749,9 @@ SUBINTERPRETERS = """if True:
         if failed is not None:
             print(failed)
         interpreters.destroy(i)
-    import headway as hw
-    m = hw.load({library!r}, {header!r})
+    # first here: CPython 3.12.1 and 3.13.0 crash where two interpreters at once import a module that
+    # the main one has not imported
+    exec(inside)
     work()
     threads = [threading.Thread(target=work) for _ in range(2)]
     for t in threads: t.start()
@@ -767,5 +768,6 @@ def test_callbacks_run_in_the_interpreter_that_made_them(
     library = m.each.library.path
     code = SUBINTERPRETERS.format(library=str(library), header=header_of(library))
     done = run_python(code, clean_environment)
-    assert done.stdout.split() == ["inside"] * 3 + ["end"], done.stderr
+    assert done.stdout.count("inside") == 4, done.stderr
+    assert done.stdout.endswith("end\n")
     assert done.returncode == 0, done.stderr
