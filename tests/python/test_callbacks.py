@@ -667,8 +667,8 @@ def test_a_function_type_makes_callbacks_to_hold(m: ModuleType) -> None:
 # ---- the end of an interpreter -----------------------------------------------------------------
 
 
-def run_python(code: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    path = {**environment, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    path = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     return subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", code],
         env=path,
@@ -679,9 +679,7 @@ def run_python(code: str, environment: dict[str, str]) -> subprocess.CompletedPr
     )
 
 
-def test_a_callback_after_the_interpreter_ended_does_nothing(
-    m: ModuleType, clean_environment: Any
-) -> None:
+def test_a_callback_after_the_interpreter_ended_does_nothing(m: ModuleType) -> None:
     library = m.each.library.path
     code = f"""if True:
         import headway as hw
@@ -692,11 +690,11 @@ def test_a_callback_after_the_interpreter_ended_does_nothing(
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))  # C has it for good
         print("end")
         """
-    done = run_python(code, clean_environment)
+    done = run_python(code)
     assert (done.returncode, done.stdout) == (0, "end\n"), done.stderr
 
 
-def test_what_is_alive_at_exit_does_no_harm(m: ModuleType, clean_environment: Any) -> None:
+def test_what_is_alive_at_exit_does_no_harm(m: ModuleType) -> None:
     library = m.each.library.path
     code = f"""if True:
         import builtins, headway as hw
@@ -709,7 +707,7 @@ def test_what_is_alive_at_exit_does_no_harm(m: ModuleType, clean_environment: An
         cycle.append(cycle)
         print(m.server_fire(server, 1))
         """
-    done = run_python(code, clean_environment)
+    done = run_python(code)
     assert (done.returncode, done.stdout, done.stderr) == (0, "2\n", "")
 
 
@@ -762,12 +760,10 @@ SUBINTERPRETERS = """if True:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="one interpreter with its own GIL is 3.12's")
-def test_callbacks_run_in_the_interpreter_that_made_them(
-    m: ModuleType, clean_environment: Any
-) -> None:
+def test_callbacks_run_in_the_interpreter_that_made_them(m: ModuleType) -> None:
     library = m.each.library.path
     code = SUBINTERPRETERS.format(library=str(library), header=header_of(library))
-    done = run_python(code, clean_environment)
+    done = run_python(code)
     assert done.stdout.count("inside") == 4, done.stderr
     assert done.stdout.endswith("end\n")
     assert done.returncode == 0, done.stderr
