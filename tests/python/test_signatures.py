@@ -593,13 +593,12 @@ def structs(draw: Any, index: int, known: tuple[Struct | Union, ...]) -> Struct 
         aligned = st.builds(Aligned, st.just(""), narrow, st.sampled_from([8, 16]))
         rest = draw(st.lists(narrow | aligned, max_size=3))
         return Struct(f"struct {name}", tuple(draw(st.permutations([draw(aligned), *rest]))))
-    element = st.sampled_from(SCALARS)
+    element = st.sampled_from([*SCALARS, *known, *known])
     array = st.builds(Array, st.just(""), element, st.integers(1, 4 if kind == "mixed" else 20))
-    fields = element | array
-    if known:
-        fields = fields | st.sampled_from(known)
     size = 4 if kind == "mixed" else 9
-    return Struct(f"struct {name}", tuple(draw(st.lists(fields, min_size=1, max_size=size))))
+    return Struct(
+        f"struct {name}", tuple(draw(st.lists(element | array, min_size=1, max_size=size)))
+    )
 
 
 @st.composite
@@ -652,14 +651,33 @@ class Batch:
 def batches(draw: Any) -> Batch:
     records: tuple[Struct | Union, ...] = ()
     for i in range(draw(st.integers(8, 12))):
-        records = (*records, draw(structs(i, tuple(r for r in records if plain_inside(r)))))
+        records = (*records, draw(structs(i, tuple(r for r in records if breadth(r) < 200))))
     drawn = draw(st.lists(signatures(records), min_size=60, max_size=80))
     return Batch(records, tuple(drawn), draw(st.integers(0, 2**32)))
 
 
-def plain_inside(record: Struct | Union) -> bool:
-    """May it be a member of another? Not where the other could then hold what libffi refuses."""
-    return isinstance(record, Struct) and not any(isinstance(f, BitField) for f in record.fields)
+def breadth(type_: Type) -> int:
+    """How many numbers it is made of."""
+    if isinstance(type_, (Struct, Union)):
+        return sum(map(breadth, type_.fields))
+    return type_.count * breadth(type_.element) if isinstance(type_, Array) else 1
+
+
+def inside(type_: Type) -> Iterator[Type]:
+    yield type_
+    for part in type_.fields if isinstance(type_, (Struct, Union)) else ():
+        yield from inside(part.element if isinstance(part, Array) else part)
+
+
+def is_refused(signature: Signature) -> bool:
+    """Does it pass a struct by value that libffi cannot be shown: a union or bit-fields beside a
+    long double?"""
+    for passed in (*signature.params, signature.result):
+        parts = list(inside(passed)) if passed else []
+        disguised = any(isinstance(t, (Union, BitField)) for t in parts)
+        if disguised and any(t in (WIDE, COMPLEX[2]) for t in parts):
+            return True
+    return False
 
 
 # ---- comparing ---------------------------------------------------------------------------------------
@@ -792,6 +810,10 @@ def test_every_way_to_call_agrees(batch: Batch, build: Any) -> None:
     library.last_checksum.restype = ctypes.c_uint64
     chance = random.Random(batch.seed)
     for i, signature in enumerate(batch.signatures):
+        if is_refused(signature):
+            with pytest.raises(hw.NotBoundError, match="by value"):
+                getattr(loaded, f"f{i}")
+            continue
         rows = [[t.draw(chance) for t in signature.params] for _ in range(3)]
         function = getattr(loaded, f"f{i}")
         twin = on_libffi(function)
