@@ -76,6 +76,10 @@ int raw(unsigned char *data, size_t n);
 double many(double a, double b, double c, double d, double e, int k, const char *s);
 void nothing(void);
 int kept(const int *n, const char *restrict text);
+double total(size_t n, const double x[n]);
+void outer(size_t m, size_t n, const double a[m], const double b[n], double c[m][n]);
+size_t bytes_of(const void *data, size_t size);
+size_t words_of(const char *const *words, size_t n);
 """
 
 SOURCE = """
@@ -94,6 +98,11 @@ int raw(unsigned char *data, size_t n) { int s = 0; while (n--) { s += data[n]; 
 double many(double a, double b, double c, double d, double e, int k, const char *s)
 { return a + b + c + d + e + k + s[0]; }
 void nothing(void) {}
+double total(size_t n, const double x[n]) { double s = 0; while (n--) s += x[n]; return s; }
+void outer(size_t m, size_t n, const double a[m], const double b[n], double c[m][n])
+{ for (size_t i = 0; i < m; i++) for (size_t j = 0; j < n; j++) c[i][j] = a[i] * b[j]; }
+size_t bytes_of(const void *data, size_t size) { return size; }
+size_t words_of(const char *const *words, size_t n) { return n; }
 int kept(const int *n, const char *restrict text) { return *n + text[0]; }
 """
 
@@ -109,12 +118,19 @@ DEFINITIONS = "".join(
 )
 
 
+ANNOTATIONS = {
+    "nullable": {"x": "in, nullable"},
+    "bytes_of": {"data": "in, size=size"},
+    "words_of": {"words": "in, size=n"},
+}
+
+
 @pytest.fixture(scope="module")
 def m(c_library: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     header = tmp_path_factory.mktemp("conversions") / "conversions.h"
     header.write_text(HEADER + PROTOTYPES, encoding="utf-8")
     path = c_library(f'#include "{header}"\n{SOURCE}{DEFINITIONS}', "-w")
-    return hw.load(path, header, annotate={"nullable": {"x": "in, nullable"}})
+    return hw.load(path, header, annotate=ANNOTATIONS)
 
 
 def limits(bits: int, signed: bool) -> tuple[int, int]:
@@ -492,6 +508,57 @@ def test_void_pointers_take_any_contiguous_memory(m: ModuleType) -> None:
         assert m.id_any(value)
     with pytest.raises(ValueError, match="not C-contiguous"):
         m.id_any(np.zeros(4)[::2])
+
+
+# ---- sizes -------------------------------------------------------------------------------------
+
+
+def test_sizes_come_from_whatever_memory_there_is(m: ModuleType) -> None:
+    a = hw.new("double[3]", [1, 2, 3])
+    for x in (a, np.asarray(a), memoryview(a), array.array("d", a)):
+        assert m.total(x) == 6
+    assert m.total(hw.addressof(a), n=2) == 3
+    assert m.total(hw.NULL, n=0) == 0
+    with pytest.raises(TypeError, match=r"total\(\) needs the keyword argument n"):
+        m.total(hw.addressof(a))
+    with pytest.raises(ValueError, match=r"total\(\): size n is 2 in n, but 3 in x"):
+        m.total(np.ones(3), n=2)
+    with pytest.raises(ValueError, match="negative"):
+        m.total(hw.NULL, n=-1)
+
+
+def test_sizes_of_bytes_text_and_strings(m: ModuleType) -> None:
+    for data in (b"abc", bytearray(b"abc"), memoryview(b"abc"), hw.new("char[3]")):
+        assert m.bytes_of(data) == 3
+    assert m.bytes_of(np.zeros(3)) == 24
+    assert m.bytes_of(hw.new("double[3]")) == 24
+    assert m.words_of(["a", "b"]) == 2
+    assert m.words_of(()) == 0
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        np.zeros((2, 2)),
+        np.zeros((3, 2)),
+        np.zeros(6),
+        hw.new("double[2][2]"),
+        hw.new("double[3][2]"),
+        hw.new("double[6]"),
+        hw.new("double"),
+    ],
+)
+def test_an_output_of_another_shape_is_not_written(m: ModuleType, out: Any) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        m.outer(np.ones(2), np.ones(3), out=out)
+    if not isinstance(out, hw.Pointer):
+        assert not np.asarray(out).any()
+
+
+def test_an_output_of_c_memory_is_written_in_place(m: ModuleType) -> None:
+    for out in (np.zeros((2, 3)), hw.new("double[2][3]")):
+        assert m.outer(np.ones(2), np.arange(3.0), out=out) is out
+        assert np.asarray(out).tolist() == [[0, 1, 2]] * 2
 
 
 # ---- arguments ---------------------------------------------------------------------------------

@@ -116,10 +116,22 @@ static Py_ssize_t text_size(Call *c, PyObject *value)
     return PyBytes_GET_SIZE(c->keep.objects[c->keep.n - 1]);
 }
 
+/* The shape of C memory: of one dimension as much as there is of it, of more the array's own. */
+static int set_value_shape(Call *c, int param, const Value *v)
+{
+    const Param *p = &c->f->params[param];
+    const hw_type *t = &v->type->c;
+    size_t size = element_of(p)->size;
+    Py_ssize_t shape[HW_MAX_CORE] = {(Py_ssize_t)(size ? v->size / size : v->size)};
+    int ndim = 0;
+    for (; p->n_dims > 1 && t->kind == HW_ARRAY && ndim < HW_MAX_CORE; t = t->target, ndim++)
+        shape[ndim] = (Py_ssize_t)(ndim ? t->count : v->count);
+    return set_shape(c, param, p->n_dims == 1 ? 1 : ndim, shape);
+}
+
 /* The shape of an argument that is neither ndarray nor buffer: a value of a C array, a string. */
 static int set_flat_size(Call *c, int param, PyObject *value)
 {
-    const Param *p = &c->f->params[param];
     Py_ssize_t n = -1;
     if (PyBytes_Check(value))
         n = PyBytes_GET_SIZE(value);
@@ -127,11 +139,8 @@ static int set_flat_size(Call *c, int param, PyObject *value)
         n = text_size(c, value);
     else if (PyList_Check(value) || PyTuple_Check(value))
         n = PySequence_Size(value);
-    else if (value_check(c->f->state, value) && p->n_dims == 1) {
-        Value *v = (Value *)value;
-        size_t size = element_of(p)->size;
-        n = (Py_ssize_t)(size ? v->size / size : v->size);
-    }
+    else if (value_check(c->f->state, value))
+        return set_value_shape(c, param, (Value *)value);
     if (n < 0) /* an address, NULL: its size comes from elsewhere */
         return PyErr_Occurred() ? -1 : 0;
     return set_shape(c, param, 1, &n);
@@ -194,6 +203,31 @@ bool call_wants_map(const Function *f, PyObject *o)
     if (!numpy)
         PyErr_Clear();
     return numpy && numpy->is_arraylike(o);
+}
+
+/* A pointer says nothing of its size; where it goes into memory of Python's there has to be enough.
+ */
+int call_check_room(Call *c)
+{
+    const Function *f = c->f;
+    for (int i = 0; i < f->n_params; i++) {
+        const Param *p = &f->params[i];
+        PyObject *given = c->locals[i].given;
+        if (p->n_dims < 0 || !given || !pointer_check(f->state, given))
+            continue;
+        size_t before, room, size = element_of(p)->size, bytes = size ? size : 1;
+        if (!memory_room(f->state, given, ((Pointer *)given)->address, &before, &room))
+            continue;
+        bool overflow = false;
+        for (int d = 0; d < p->n_dims; d++)
+            overflow |= __builtin_mul_overflow(bytes, (size_t)c->sizes[p->dims[d]], &bytes);
+        if (overflow || bytes > room) {
+            Site site = site_of(f, i, c->locals[i].position);
+            return site_error(&site, PyExc_ValueError,
+                              "C uses %zu bytes from here on, and the memory has %zu", bytes, room);
+        }
+    }
+    return 0;
 }
 
 /* ---- outputs -------------------------------------------------------------------------------- */

@@ -89,6 +89,8 @@ int call_set_size(Call *c, int dim, int64_t size, int param);
 int call_array(Call *c, int param, void **to);
 /* Sizes that follow from others; TypeError where one is not known. */
 int call_finish_sizes(Call *c);
+/* Whether pointers given for sized arrays have room for them. */
+int call_check_room(Call *c);
 /* Allocates an output that was not given. */
 int call_allocate(Call *c, int param, void **to);
 /* Would this argument be taken as it is by a direct call of the sized array parameter? */

@@ -355,7 +355,7 @@ static int convert(Call *c, const hw_plan *plan)
             convert_input(c, plan, i) < 0)
             return -1;
     }
-    if (f->n_dims && call_finish_sizes(c) < 0)
+    if (f->n_dims && (call_finish_sizes(c) < 0 || call_check_room(c) < 0))
         return -1;
     for (int d = 0; d < f->n_dims; d++)
         if (put_size(c, plan, d) < 0)
