@@ -19,6 +19,8 @@ import pytest
 import headway as hw
 from headway import _core
 
+np = pytest.importorskip("numpy")
+
 HEADER = """
 #include <stddef.h>
 typedef struct db db;
@@ -521,6 +523,28 @@ def test_threads_that_free_one_handle_free_it_once(m: ModuleType) -> None:
             t.join()
         assert len(refused) == 3
         assert freed(m) == ["close3"]
+
+
+def test_memory_of_a_handle_that_an_array_looks_into_cannot_be_freed(m: ModuleType) -> None:
+    p = m.point_new(1, 2)
+    array = np.frombuffer(p[0])
+    for free in (p.close, lambda: m.point_free(p)):
+        with pytest.raises(hw.UseAfterFreeError, match="its memory by a buffer or array"):
+            free()
+    assert array.tolist()[:2] == [1, 2]
+    del array
+    gc.collect()
+    p.close()
+    assert freed(m) == ["point1"]
+
+
+def test_a_cycle_of_a_handle_and_an_array_of_its_memory_is_freed(m: ModuleType) -> None:
+    p = m.point_new(1, 2)
+    cycle = [p, np.frombuffer(p[0]), memoryview(p[0])]
+    cycle.append(cycle)
+    del p, cycle
+    gc.collect()
+    assert freed(m) == ["point1"]
 
 
 # ---- a real library ----------------------------------------------------------------------------

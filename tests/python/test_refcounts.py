@@ -225,12 +225,14 @@ def test_memory_does_not_grow(m: ModuleType, which: str) -> None:
         pytest.skip("the allocator does not count")
     table = calls(m) if which == "calls" else failures(m)
     for what, (call, _) in table.items():
-        many(call, fails=which == "failures")
-        gc.collect()
-        before = sys.getallocatedblocks()
-        many(call, fails=which == "failures", times=200)
-        gc.collect()
-        assert sys.getallocatedblocks() - before < 100, what
+        grown = []
+        for _ in range(4):  # the first fills caches
+            gc.collect()
+            before = sys.getallocatedblocks()
+            many(call, fails=which == "failures", times=200)
+            gc.collect()
+            grown.append(sys.getallocatedblocks() - before)
+        assert min(grown) < 100, what
 
 
 # ---- results -----------------------------------------------------------------------------------

@@ -663,23 +663,6 @@ def breadth(type_: Type) -> int:
     return type_.count * breadth(type_.element) if isinstance(type_, Array) else 1
 
 
-def inside(type_: Type) -> Iterator[Type]:
-    yield type_
-    for part in type_.fields if isinstance(type_, (Struct, Union)) else ():
-        yield from inside(part.element if isinstance(part, Array) else part)
-
-
-def is_refused(signature: Signature) -> bool:
-    """Does it pass a struct by value that libffi cannot be shown: a union or bit-fields beside a
-    long double?"""
-    for passed in (*signature.params, signature.result):
-        parts = list(inside(passed)) if passed else []
-        disguised = any(isinstance(t, (Union, BitField)) for t in parts)
-        if disguised and any(t in (WIDE, COMPLEX[2]) for t in parts):
-            return True
-    return False
-
-
 # ---- comparing ---------------------------------------------------------------------------------------
 
 
@@ -810,10 +793,6 @@ def test_every_way_to_call_agrees(batch: Batch, build: Any) -> None:
     library.last_checksum.restype = ctypes.c_uint64
     chance = random.Random(batch.seed)
     for i, signature in enumerate(batch.signatures):
-        if is_refused(signature):
-            with pytest.raises(hw.NotBoundError, match="by value"):
-                getattr(loaded, f"f{i}")
-            continue
         rows = [[t.draw(chance) for t in signature.params] for _ in range(3)]
         function = getattr(loaded, f"f{i}")
         twin = on_libffi(function)

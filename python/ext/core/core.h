@@ -296,7 +296,7 @@ struct Pointer {
     Pointer *parent, *first_child, *next, *previous; /* handles that go before this one; borrowed */
     bool elsewhere; /* read from the owner's memory: it may point into any that this keeps */
     atomic_int status;
-    atomic_int users; /* calls in progress that were given the handle, or memory of it */
+    atomic_int users; /* calls in progress with the handle or memory of it, and buffers of that */
     PyObject *weakrefs;
 };
 

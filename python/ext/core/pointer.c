@@ -89,18 +89,20 @@ static void leave_locked(Pointer *child)
 static int in_use(Pointer *p)
 {
     raise_named(p->type->state, "UseAfterFreeError",
-                "the %U at %p is in use by a call and cannot be freed now", p->type->name,
-                p->address);
+                "the %U at %p is in use by a call, or its memory by a buffer or array, and cannot "
+                "be freed now",
+                p->type->name, p->address);
     return -1;
 }
 
-/* Marks the handle freed unless a call uses it or it is freed already: true where it did. */
-static bool claim(Pointer *p)
+/* Marks the handle freed unless it is in use or freed already: true where it did. What only garbage
+ * uses is free to go. */
+static bool claim(Pointer *p, bool garbage)
 {
     int live = HANDLE_LIVE;
     if (!atomic_compare_exchange_strong(&p->status, &live, HANDLE_FREED))
         return false;
-    if (atomic_load(&p->users) == 0)
+    if (garbage || atomic_load(&p->users) == 0)
         return true;
     atomic_store(&p->status, HANDLE_LIVE);
     return false;
@@ -115,13 +117,14 @@ static void release_within(Function *release, void *address, PyObject *owner, St
 }
 
 /* Frees a descendant that has no children itself: 1, 0 where there is none, -1 and an exception. */
-static int free_one_child(Pointer *p)
+static int free_one_child(Pointer *p, bool garbage)
 {
     pthread_mutex_lock(&family);
     Pointer *c = p->first_child;
     while (c && c->first_child)
         c = c->first_child;
-    bool claimed = c && claim(c), busy = c && !claimed && atomic_load(&c->status) == HANDLE_LIVE;
+    bool claimed = c && claim(c, garbage),
+         busy = c && !claimed && atomic_load(&c->status) == HANDLE_LIVE;
     Function *release = claimed ? (Function *)Py_XNewRef(c->release) : NULL;
     PyObject *kept = claimed ? c->kept : NULL, *owner = claimed ? Py_XNewRef(c->owner) : NULL;
     void *address = c ? c->address : NULL;
@@ -142,17 +145,17 @@ static int free_one_child(Pointer *p)
 
 /* ---- freeing -------------------------------------------------------------------------------- */
 
-int pointer_take(Pointer *p)
+static int take(Pointer *p, bool garbage)
 {
     int more = 1;
-    if (atomic_load(&p->users) >
-        0) /* before its children go; a call with a child counts here too */
+    /* looked at before its children go: what uses one of them counts here too */
+    if (!garbage && atomic_load(&p->users) > 0)
         return in_use(p);
     while (more == 1)
-        more = free_one_child(p);
+        more = free_one_child(p, garbage);
     if (more < 0)
         return -1;
-    if (claim(p))
+    if (claim(p, garbage))
         return 0;
     if (atomic_load(&p->status) == HANDLE_LIVE)
         return in_use(p);
@@ -160,16 +163,18 @@ int pointer_take(Pointer *p)
     return -1;
 }
 
+int pointer_take(Pointer *p) { return take(p, false); }
+
 void pointer_give_back(Pointer *p) { atomic_store(&p->status, HANDLE_LIVE); }
 
 void pointer_forget(Pointer *p) { Py_CLEAR(p->kept); }
 
 /* Frees an owned handle that is live. -1 and an exception where it cannot be freed now. */
-static int pointer_close(Pointer *p)
+static int pointer_close(Pointer *p, bool garbage)
 {
     if (!p->release || !p->address)
         return 0;
-    if (pointer_take(p) < 0)
+    if (take(p, garbage) < 0)
         return -1;
     release_within(p->release, p->address, p->owner, p->type->state);
     pointer_forget(p);
@@ -198,7 +203,7 @@ static void pointer_finalize(PyObject *self)
         return;
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
-    if (pointer_close(p) < 0)
+    if (pointer_close(p, true) < 0)
         PyErr_WriteUnraisable(self);
     PyErr_Restore(type, value, traceback);
 }
@@ -240,7 +245,7 @@ static PyObject *close_method(PyObject *self, PyObject *unused)
                             "this %U is not owned by Python: nothing to close (say owned= in an "
                             "annotation)",
                             p->type->name);
-    if (atomic_load(&p->status) == HANDLE_LIVE && pointer_close(p) < 0)
+    if (atomic_load(&p->status) == HANDLE_LIVE && pointer_close(p, false) < 0)
         return NULL;
     Py_RETURN_NONE;
 }

@@ -582,6 +582,8 @@ static int value_getbuffer(PyObject *self, Py_buffer *view, int flags)
         view->obj = NULL;
         return -1;
     }
+    if (v->owner)
+        memory_use(v->type->state, v->owner, 1); /* a handle stays until the view is given back */
     const hw_type *t = &v->type->c;
     int ndim = 0;
     char format[3];
@@ -613,8 +615,10 @@ static int value_getbuffer(PyObject *self, Py_buffer *view, int flags)
 
 static void value_releasebuffer(PyObject *self, Py_buffer *view)
 {
-    (void)self;
+    Value *v = (Value *)self;
     PyMem_Free(view->internal);
+    if (v->owner)
+        memory_use(v->type->state, v->owner, -1);
 }
 
 static PyObject *get_address(PyObject *self, void *closure)
