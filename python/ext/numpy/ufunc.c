@@ -146,14 +146,12 @@ static void run_one(const inner *in, char **args, const npy_intp *dims, const np
 {
     hw_frame frame;
     hwn_api->frame_push(&frame);
+    if (!hwn_attached()) /* callbacks attach through this thread's own state */
+        frame.saved = PyGILState_GetThisThreadState();
     in->mapping->loop(args, dims, steps, in->mapping->data);
     hwn_api->frame_pop(&frame);
-    if (!frame.error)
-        return;
-    failed = in;
-    if (!hwn_attached())
-        frame.saved = PyGILState_GetThisThreadState();
-    hwn_api->frame_raise(&frame, frame.error);
+    if (hwn_api->frame_raise(&frame, frame.error))
+        failed = in;
 }
 
 static void elementwise(char **args, const npy_intp *dims, const npy_intp *steps, void *data)
